@@ -1,0 +1,160 @@
+#include "base/buffer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+int buffer_reserve(struct buffer *buffer, size_t extra)
+{
+    if (buffer->failed || extra >= SIZE_MAX / 2 - buffer->length) {
+        buffer->failed = true;
+        return -ENOMEM;
+    }
+    size_t needed = buffer->length + extra + 1;
+    if (needed <= buffer->capacity) {
+        return 0;
+    }
+    size_t capacity = buffer->capacity ? buffer->capacity : 64;
+    while (capacity < needed) {
+        capacity *= 2;
+    }
+    char *data = realloc(buffer->data, capacity);
+    if (!data) {
+        buffer->failed = true;
+        return -ENOMEM;
+    }
+    buffer->data = data;
+    buffer->capacity = capacity;
+    buffer->data[buffer->length] = '\0';
+    return 0;
+}
+
+void buffer_append(struct buffer *buffer, struct text text)
+{
+    if (buffer_reserve(buffer, text.length) < 0) {
+        return;
+    }
+    if (text.length > 0) {
+        memcpy(buffer->data + buffer->length, text.data, text.length);
+    }
+    buffer->length += text.length;
+    buffer->data[buffer->length] = '\0';
+}
+
+void buffer_append_byte(struct buffer *buffer, char byte)
+{
+    buffer_append(buffer, (struct text){.data = &byte, .length = 1});
+}
+
+void buffer_append_string(struct buffer *buffer, const char *string)
+{
+    buffer_append(buffer, text_of(string));
+}
+
+void buffer_append_format(struct buffer *buffer, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    buffer_append_format_list(buffer, format, arguments);
+    va_end(arguments);
+}
+
+void buffer_append_format_list(struct buffer *buffer, const char *format, va_list arguments)
+{
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    if (length < 0 || buffer_reserve(buffer, (size_t)length) < 0) {
+        buffer->failed = true;
+        return;
+    }
+    (void)vsnprintf(buffer->data + buffer->length, (size_t)length + 1, format, arguments);
+    buffer->length += (size_t)length;
+}
+
+/* The length of the valid UTF-8 sequence at the front of `text` (RFC 3629 section 4), or 0. */
+static size_t utf8_sequence(struct text text)
+{
+    const unsigned char *byte = (const unsigned char *)text.data;
+    if (byte[0] < 0x80) {
+        return 1;
+    }
+    size_t length = byte[0] >= 0xc2 && byte[0] <= 0xdf   ? 2
+                    : byte[0] >= 0xe0 && byte[0] <= 0xef ? 3
+                    : byte[0] >= 0xf0 && byte[0] <= 0xf4 ? 4
+                                                         : 0;
+    if (length == 0 || length > text.length) {
+        return 0;
+    }
+    for (size_t i = 1; i < length; i++) {
+        if ((byte[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    bool overlong = (byte[0] == 0xe0 && byte[1] < 0xa0) || (byte[0] == 0xf0 && byte[1] < 0x90);
+    bool surrogate = byte[0] == 0xed && byte[1] > 0x9f;
+    bool beyond = byte[0] == 0xf4 && byte[1] > 0x8f;
+    return overlong || surrogate || beyond ? 0 : length;
+}
+
+void buffer_append_json(struct buffer *buffer, struct text text)
+{
+    while (text.length > 0) {
+        size_t length = utf8_sequence(text);
+        unsigned char byte = (unsigned char)text.data[0];
+        if (length == 0) {
+            buffer_append(buffer, TEXT("\xef\xbf\xbd"));
+            length = 1;
+        } else if (byte == '"' || byte == '\\') {
+            buffer_append_byte(buffer, '\\');
+            buffer_append_byte(buffer, (char)byte);
+        } else if (byte == '\n') {
+            buffer_append(buffer, TEXT("\\n"));
+        } else if (byte < 0x20 || byte == 0x7f) {
+            buffer_append_format(buffer, "\\u%04x", byte);
+        } else {
+            buffer_append(buffer, (struct text){.data = text.data, .length = length});
+        }
+        text.data += length;
+        text.length -= length;
+    }
+}
+
+struct text buffer_text(const struct buffer *buffer)
+{
+    return (struct text){.data = buffer->data, .length = buffer->length};
+}
+
+int buffer_status(const struct buffer *buffer)
+{
+    return buffer->failed ? -ENOMEM : 0;
+}
+
+void buffer_clear(struct buffer *buffer)
+{
+    buffer->length = 0;
+    buffer->failed = false;
+    if (buffer->data) {
+        buffer->data[0] = '\0';
+    }
+}
+
+void buffer_free(struct buffer *buffer)
+{
+    if (buffer) {
+        free(buffer->data);
+        *buffer = (struct buffer){0};
+    }
+}
+
+void buffer_wipe(struct buffer *buffer)
+{
+    if (buffer && buffer->data) {
+        OPENSSL_cleanse(buffer->data, buffer->capacity);
+    }
+    buffer_free(buffer);
+}

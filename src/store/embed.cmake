@@ -1,0 +1,12 @@
+# Writes OUTPUT: one `static const char NAME_script[]` per Lua file in SCRIPTS. Run at build time (see CMakeLists.txt).
+set(text "/* Made from src/store/scripts/*.lua by embed.cmake. */\n#pragma once\n")
+foreach(script ${SCRIPTS})
+  get_filename_component(name "${script}" NAME_WE)
+  string(APPEND text "static const char ${name}_script[] =\n")
+  file(READ "${script}" source)
+  string(REPLACE "\\" "\\\\" source "${source}")
+  string(REPLACE "\"" "\\\"" source "${source}")
+  string(REPLACE "\n" "\\n\"\n    \"" source "${source}")
+  string(APPEND text "    \"${source}\";\n\n")
+endforeach()
+file(WRITE "${OUTPUT}" "${text}")
