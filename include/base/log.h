@@ -47,8 +47,8 @@ void log_write(enum log_level level, const char *message, const struct log_field
  * Give it a static object.
  */
 struct log_limit {
-    uint64_t next_ns; /* both changed atomically */
-    uint64_t suppressed;
+    _Atomic uint64_t next_ms;
+    _Atomic uint64_t suppressed;
 };
 
 /* True when this line may be written now; *suppressed then tells how many were not since the last one. */

@@ -7,6 +7,8 @@
 
 #include <openssl/crypto.h>
 
+#include "base/utf8.h"
+
 int buffer_reserve(struct buffer *buffer, size_t extra)
 {
     if (buffer->failed || extra >= SIZE_MAX / 2 - buffer->length) {
@@ -76,35 +78,10 @@ void buffer_append_format_list(struct buffer *buffer, const char *format, va_lis
     buffer->length += (size_t)length;
 }
 
-/* The length of the valid UTF-8 sequence at the front of `text` (RFC 3629 section 4), or 0. */
-static size_t utf8_sequence(struct text text)
-{
-    const unsigned char *byte = (const unsigned char *)text.data;
-    if (byte[0] < 0x80) {
-        return 1;
-    }
-    size_t length = byte[0] >= 0xc2 && byte[0] <= 0xdf   ? 2
-                    : byte[0] >= 0xe0 && byte[0] <= 0xef ? 3
-                    : byte[0] >= 0xf0 && byte[0] <= 0xf4 ? 4
-                                                         : 0;
-    if (length == 0 || length > text.length) {
-        return 0;
-    }
-    for (size_t i = 1; i < length; i++) {
-        if ((byte[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    bool overlong = (byte[0] == 0xe0 && byte[1] < 0xa0) || (byte[0] == 0xf0 && byte[1] < 0x90);
-    bool surrogate = byte[0] == 0xed && byte[1] > 0x9f;
-    bool beyond = byte[0] == 0xf4 && byte[1] > 0x8f;
-    return overlong || surrogate || beyond ? 0 : length;
-}
-
 void buffer_append_json(struct buffer *buffer, struct text text)
 {
     while (text.length > 0) {
-        size_t length = utf8_sequence(text);
+        size_t length = utf8_sequence(text.data, text.length);
         unsigned char byte = (unsigned char)text.data[0];
         if (length == 0) {
             buffer_append(buffer, TEXT("\xef\xbf\xbd"));

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "base/attributes.h"
+#include "base/buffer.h"
+#include "base/text.h"
+
+/*
+ * Where settings come from: the process's environment, and behind it a file of NAME=VALUE lines.
+ *
+ * The file: one pair a line; blank lines and lines that start with # are passed over; "export " in front and one pair
+ * of quotes around the value are dropped; nothing is expanded. A later line wins over an earlier one.
+ */
+struct environment;
+
+#define ENVIRONMENT_MALFORMED 1
+
+/*
+ * Opens it; `env_file` may be NULL. 0, ENVIRONMENT_MALFORMED (then *line_number is the faulty line), or a negative code
+ * when the file cannot be read. *opened is to be closed in every case; it is NULL only after -ENOMEM.
+ */
+MUST_CHECK int environment_open(const char *env_file, struct environment **opened, unsigned *line_number);
+
+/* Overwrites the file's values. NULL is fine. */
+void environment_close(struct environment *environment);
+
+/* The value of `name`, borrowed; NULL when neither has it. The process's environment wins. */
+const char *environment_value(const struct environment *environment, const char *name);
+
+/* Calls `visit` with the name of each variable; a name may come twice. */
+void environment_each_name(const struct environment *environment, void (*visit)(void *context, struct text name),
+                           void *context);
+
+/* Appends the content of the file at `path`, at most 1 MiB. 0 or a negative code (-EFBIG: too large). */
+MUST_CHECK int environment_read_file(const char *path, struct buffer *content);

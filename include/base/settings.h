@@ -1,0 +1,133 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/buffer.h"
+#include "base/endpoint.h"
+#include "base/log.h"
+#include "base/redis_url.h"
+#include "base/secret.h"
+
+/*
+ * Every setting of identihook, read once from the environment.
+ *
+ * One table (settings.c) defines each setting: name, kind, range, default, help, example. Loading, --help and the
+ * README's table come from it. Nothing else in the program reads the environment.
+ */
+
+#define WEBHOOK_SECRETS_MAXIMUM 16
+#define ACTIONS_MAXIMUM 4
+
+struct webhook_secret {
+    char label[32]; /* "" when none was given; for logs */
+    struct secret value;
+};
+
+enum livemode_filter { LIVEMODE_ANY, LIVEMODE_LIVE, LIVEMODE_TEST };
+
+enum action { ACTION_EMAIL, ACTION_ONBOARDING, ACTIONS };
+
+/* "email", "onboarding". */
+const char *action_name(enum action action);
+
+struct action_list {
+    bool given; /* set explicitly; otherwise filled with the actions whose target is configured */
+    size_t count;
+    enum action items[ACTIONS_MAXIMUM];
+};
+
+enum starttls_mode { STARTTLS_WHEN_OFFERED, STARTTLS_REQUIRED, STARTTLS_OFF };
+
+struct settings {
+    struct webhook_secret webhook_secrets[WEBHOOK_SECRETS_MAXIMUM];
+    size_t webhook_secret_count;
+    struct secret stripe_key;
+    char *stripe_api_base;
+    char *stripe_api_version;
+    uint64_t stripe_timeout_ms;
+    uint64_t stripe_rate; /* reads per minute */
+
+    struct redis_url redis;
+    char *namespace;
+
+    struct endpoint listen;
+    struct endpoint admin_listen;
+    char *webhook_path;
+    char *tls_certificate;
+    char *tls_key;
+    char *tls_client_ca;
+    uint64_t loops; /* never 0 after loading */
+    uint64_t signature_tolerance_ms;
+    unsigned events; /* bit N: enum event_kind N of stripe/event.h is queued */
+    enum livemode_filter livemode;
+
+    uint64_t max_body;
+    uint64_t max_header_bytes;
+    uint64_t max_headers;
+    uint64_t max_url;
+    uint64_t max_connections;
+    uint64_t max_connections_per_address; /* 0: no limit */
+    uint64_t max_requests_per_connection; /* 0: no limit */
+    uint64_t max_pipelined;
+    uint64_t max_in_flight;
+    uint64_t max_in_flight_bytes;
+    uint64_t header_timeout_ms;
+    uint64_t request_timeout_ms;
+    uint64_t idle_timeout_ms;
+    uint64_t enqueue_timeout_ms;
+    uint64_t drain_delay_ms;
+    uint64_t shutdown_timeout_ms;
+
+    uint64_t dedupe_window_ms;
+    uint64_t concurrency;
+    uint64_t max_attempts;
+    uint64_t retry_base_ms;
+    uint64_t retry_cap_ms;
+    uint64_t claim_after_ms;
+
+    struct action_list actions_verified;
+    struct action_list actions_requires_input;
+    unsigned verified_outputs; /* bit N: enum verified_output N of stripe/session.h is fetched and passed on */
+
+    char *smtp_url; /* NULL: no e-mail. Without the query part */
+    enum starttls_mode smtp_starttls;
+    char *smtp_username;
+    struct secret smtp_password;
+    uint64_t smtp_timeout_ms;
+    char *mail_from;
+    char *retry_page;
+
+    char *onboarding_url; /* NULL: no onboarding service */
+    struct secret onboarding_secret;
+    uint64_t onboarding_timeout_ms;
+
+    enum log_format log_format;
+    enum log_level log_level;
+};
+
+/* What a command cannot do without. */
+enum settings_need {
+    SETTINGS_FOR_INGEST = 1, /* STRIPE_WEBHOOK_SECRET */
+    SETTINGS_FOR_WORK = 2,   /* STRIPE_SECRET_KEY */
+};
+
+#define SETTINGS_FAULTY 1
+
+/*
+ * Fills `settings` from the environment and, where given, from `env_file` (NAME=VALUE lines; the environment wins).
+ * `needs` is a set of enum settings_need.
+ *
+ * 0, or SETTINGS_FAULTY: then `faults` has a line for each fault, which names the variable, what is wrong, and an
+ * example, but never a secret's value. Either way `settings` is to be freed. -ENOMEM when memory ran out.
+ */
+MUST_CHECK int settings_load(struct settings *settings, unsigned needs, const char *env_file, struct buffer *faults);
+
+/* Overwrites the secrets and frees all of it. */
+void settings_free(struct settings *settings);
+
+/* The table as plain text for --help, and as the Markdown table of the README. */
+void settings_describe(struct buffer *out);
+void settings_describe_markdown(struct buffer *out);
