@@ -1,0 +1,50 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/buffer.h"
+#include "base/text.h"
+
+/*
+ * Reading a session from Stripe's API: what to ask and how to take the answer. Who carries the bytes is not known here.
+ */
+
+/*
+ * Appends the URL of GET /v1/identity/verification_sessions/ID at `base` ("https://api.stripe.com"): provided_details
+ * is expanded always, verified_outputs and its sensitive fields where `outputs` (bits of enum verified_output) has any.
+ * 0, or -EINVAL when `session` is no session's id: then nothing is appended.
+ */
+MUST_CHECK int api_session_url(struct text base, struct text session, unsigned outputs, struct buffer *url);
+
+/* An answer, or the lack of one. Texts that are absent are empty. */
+struct api_reply {
+    int status;                    /* HTTP status; 0: there was no complete answer */
+    bool timed_out;                /* with status 0: for want of time, not for a broken or refused connection */
+    struct text retry_after;       /* Retry-After */
+    struct text should_retry;      /* Stripe-Should-Retry */
+    struct text request_id;        /* Request-Id */
+    struct text rate_limit_reason; /* Stripe-Rate-Limited-Reason */
+    struct text body;
+};
+
+enum api_outcome { API_OK, API_TRANSIENT, API_PERMANENT };
+
+struct api_verdict {
+    enum api_outcome outcome;
+    const char *reason;      /* a constant: "stripe_rate_limited", "session_not_found" … */
+    char error[320];         /* what happened and what to do, for the operator; nothing personal in it */
+    uint64_t retry_after_ms; /* TRANSIENT: not before; 0 when Stripe named no time */
+};
+
+/*
+ * Judges an answer by the rules of Stripe's libraries: Stripe-Should-Retry decides where it is given, except that a
+ * rate limit (429) always passes by itself; no answer, 408, 409, 425, 429 and 5xx may pass; 400, 401, 403, 404 and
+ * other 4xx stay as they are until somebody acts.
+ */
+void api_judge(const struct api_reply *reply, struct api_verdict *verdict);
+
+/* The delay that a Retry-After header asks for, in ms: whole seconds only (RFC 9110 section 10.2.3), at most a day. 0:
+ * none. */
+uint64_t api_retry_after_ms(struct text header);

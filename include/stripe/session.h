@@ -1,0 +1,58 @@
+#pragma once
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "base/attributes.h"
+#include "base/text.h"
+
+/*
+ * A verification session as Stripe's API returns it
+ * (docs.stripe.com/api/identity/verification_sessions/object), as far as identihook needs it.
+ */
+enum session_status { SESSION_REQUIRES_INPUT, SESSION_PROCESSING, SESSION_VERIFIED, SESSION_CANCELED, SESSION_UNKNOWN };
+
+/* The fields of verified_outputs, in the order of IDENTIHOOK_VERIFIED_OUTPUTS; bit N of a set stands for field N. */
+enum verified_output {
+    OUTPUT_FIRST_NAME,
+    OUTPUT_LAST_NAME,
+    OUTPUT_DOB,
+    OUTPUT_ADDRESS,
+    OUTPUT_ID_NUMBER,
+    OUTPUT_ID_NUMBER_TYPE,
+    OUTPUT_EMAIL,
+    OUTPUT_PHONE,
+    OUTPUT_SEX,
+    OUTPUTS
+};
+
+/* "first_name" … */
+const char *verified_output_name(enum verified_output output);
+
+/* Stripe returns this one only where it is named in expand[]. */
+bool verified_output_is_sensitive(enum verified_output output);
+
+struct session {
+    char *id;
+    enum session_status status;
+    char *status_text; /* Stripe's word */
+    bool livemode;
+    bool redacted;    /* a redaction is under way or done: the personal data is gone or going */
+    bool has_error;   /* last_error is an object: a check has failed */
+    char *error_code; /* last_error.code, or NULL */
+    char *user;       /* client_reference_id, else metadata.user_id, else NULL */
+    char *email;      /* provided_details.email, else verified_outputs.email, else NULL; personal data */
+    json_t *outputs;  /* the chosen fields of verified_outputs that are there, or NULL; personal data */
+};
+
+#define SESSION_NOT_ONE 1
+
+/*
+ * Reads a session; `outputs` is the set of fields to keep. 0, SESSION_NOT_ONE (not a verification session's JSON) or
+ * -ENOMEM. *session is the caller's, and NULL unless 0.
+ */
+MUST_CHECK int session_parse(struct text body, unsigned outputs, struct session **session);
+
+/* Overwrites what is personal, then frees. NULL is fine. */
+void session_free(struct session *session);

@@ -1,0 +1,147 @@
+#include "stripe/api.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "stripe/event.h"
+#include "stripe/session.h"
+
+#define DAY_SECONDS 86400
+
+int api_session_url(struct text base, struct text session, unsigned outputs, struct buffer *url)
+{
+    if (!event_is_session_id(session)) {
+        return -EINVAL;
+    }
+    while (base.length > 0 && base.data[base.length - 1] == '/') {
+        base.length--;
+    }
+    buffer_append(url, base);
+    buffer_append_string(url, "/v1/identity/verification_sessions/");
+    buffer_append(url, session);
+    buffer_append_string(url, "?expand[]=provided_details");
+    if (outputs != 0) {
+        buffer_append_string(url, "&expand[]=verified_outputs");
+    }
+    for (enum verified_output output = 0; output < OUTPUTS; output++) {
+        if ((outputs & (1u << output)) && verified_output_is_sensitive(output)) {
+            buffer_append_format(url, "&expand[]=verified_outputs.%s", verified_output_name(output));
+        }
+    }
+    return 0;
+}
+
+uint64_t api_retry_after_ms(struct text header)
+{
+    uint64_t seconds = 0;
+    int status = text_to_unsigned(text_trim(header), DAY_SECONDS, &seconds);
+    return status == -ERANGE ? DAY_SECONDS * UINT64_C(1000) : status == 0 ? seconds * 1000 : 0;
+}
+
+/* ---- describing an answer without repeating its message, in which data of a person may stand */
+
+static bool is_code(const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    return length > 0 && length < 64 && text[length] == '\0';
+}
+
+static void read_error_code(struct text body, char *code, size_t size)
+{
+    json_error_t error;
+    json_t *json = json_loadb(body.data ? body.data : "", body.length, 0, &error);
+    const json_t *object = json_object_get(json, "error");
+    const char *text = json_string_value(json_object_get(object, "code"));
+    if (!text) {
+        text = json_string_value(json_object_get(object, "type"));
+    }
+    (void)snprintf(code, size, "%s", text && is_code(text) ? text : "no error code");
+    json_decref(json);
+}
+
+static bool is_request_id(struct text id)
+{
+    for (size_t i = 0; i < id.length; i++) {
+        char byte = id.data[i];
+        bool fine =
+            (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') || byte == '_';
+        if (!fine) {
+            return false;
+        }
+    }
+    return id.length > 0 && id.length < 64;
+}
+
+static void judge(struct api_verdict *verdict, enum api_outcome outcome, const char *reason, const char *advice)
+{
+    verdict->outcome = outcome;
+    verdict->reason = reason;
+    (void)snprintf(verdict->error, sizeof(verdict->error), "%s", advice);
+}
+
+static void describe_answer(const struct api_reply *reply, struct api_verdict *verdict)
+{
+    char code[64];
+    read_error_code(reply->body, code, sizeof(code));
+    struct text id = is_request_id(reply->request_id) ? reply->request_id : TEXT("without an id");
+    size_t used = strlen(verdict->error);
+    (void)snprintf(verdict->error + used, sizeof(verdict->error) - used, " (HTTP %d, %s, request %.*s)", reply->status,
+                   code, TEXT_ARGUMENTS(id));
+}
+
+static void judge_status(int status, struct api_verdict *verdict)
+{
+    if (status == 401) {
+        judge(verdict, API_PERMANENT, "stripe_key_rejected",
+              "Stripe does not accept the API key: put a valid one into STRIPE_SECRET_KEY, restart, and replay this "
+              "event");
+    } else if (status == 403) {
+        judge(verdict, API_PERMANENT, "stripe_key_lacks_permission",
+              "the API key may not read this session: give it Read on Verification Sessions and Reports and, for dob, "
+              "id_number "
+              "or sex, on recent sensitive verification results; then replay this event");
+    } else if (status == 404) {
+        judge(verdict, API_PERMANENT, "session_not_found",
+              "Stripe does not know this session under this API key: check that key and event are of the same mode "
+              "(live or "
+              "test) and account, then replay this event");
+    } else if (status == 429) {
+        judge(verdict, API_TRANSIENT, "stripe_rate_limited",
+              "Stripe limits the rate of requests: lower IDENTIHOOK_STRIPE_RATE if this goes on");
+    } else if (status == 408 || status == 409 || status == 425) {
+        judge(verdict, API_TRANSIENT, "stripe_busy", "Stripe could not answer just now");
+    } else if (status >= 500) {
+        judge(verdict, API_TRANSIENT, "stripe_unavailable", "Stripe's API has a fault of its own");
+    } else {
+        judge(verdict, API_PERMANENT, "stripe_refused",
+              "Stripe refuses this request: check STRIPE_API_BASE and STRIPE_API_VERSION");
+    }
+}
+
+void api_judge(const struct api_reply *reply, struct api_verdict *verdict)
+{
+    *verdict = (struct api_verdict){.outcome = API_OK, .reason = ""};
+    if (reply->status >= 200 && reply->status <= 299) {
+        return;
+    }
+    if (reply->status == 0) {
+        judge(verdict, API_TRANSIENT, reply->timed_out ? "stripe_timeout" : "stripe_unreachable",
+              reply->timed_out ? "Stripe's API did not answer in time"
+                               : "the connection to Stripe's API failed or broke");
+        return;
+    }
+    judge_status(reply->status, verdict);
+    if (text_equal(reply->should_retry, TEXT("true"))) {
+        verdict->outcome = API_TRANSIENT;
+    } else if (text_equal(reply->should_retry, TEXT("false")) && reply->status != 429) {
+        verdict->outcome = API_PERMANENT;
+    }
+    if (verdict->outcome == API_TRANSIENT) {
+        verdict->retry_after_ms = api_retry_after_ms(reply->retry_after);
+    }
+    describe_answer(reply, verdict);
+}
