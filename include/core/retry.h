@@ -1,0 +1,13 @@
+#pragma once
+
+#include <stdint.h>
+
+/*
+ * When to try again: exponential backoff with full jitter, which spreads the tries of many events evenly
+ * ("Exponential Backoff And Jitter", AWS Architecture Blog).
+ *
+ * `failures` (at least 1) tries have failed; `random` is uniform over 64 bits. The delay is uniform in
+ * 0 .. min(cap, base * 2^(failures - 1)) milliseconds, but not less than `retry_after_ms`, which the other side asked
+ * for; that too is held below `cap_ms`.
+ */
+uint64_t retry_delay_ms(unsigned failures, uint64_t base_ms, uint64_t cap_ms, uint64_t retry_after_ms, uint64_t random);

@@ -1,0 +1,18 @@
+#include "core/retry.h"
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t retry_delay_ms(unsigned failures, uint64_t base_ms, uint64_t cap_ms, uint64_t retry_after_ms, uint64_t random)
+{
+    uint64_t ceiling = base_ms;
+    for (unsigned i = 1; i < failures && ceiling < cap_ms; i++) {
+        ceiling = ceiling > UINT64_MAX / 2 ? UINT64_MAX : ceiling * 2;
+    }
+    ceiling = least(ceiling, cap_ms);
+    uint64_t delay = ceiling == UINT64_MAX ? random : random % (ceiling + 1);
+    uint64_t asked = least(retry_after_ms, cap_ms);
+    return delay > asked ? delay : asked;
+}
