@@ -1,5 +1,5 @@
 # Writes OUTPUT: one `static const char NAME_script[]` per Lua file in SCRIPTS. Run at build time (see CMakeLists.txt).
-set(text "/* Made from src/store/scripts/*.lua by embed.cmake. */\n#pragma once\n")
+set(text "/* Made by embed.cmake from the Lua scripts in src/store/scripts. */\n#pragma once\n")
 foreach(script ${SCRIPTS})
   get_filename_component(name "${script}" NAME_WE)
   string(APPEND text "static const char ${name}_script[] =\n")

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "base/attributes.h"
+#include "base/redis_url.h"
+#include "base/text.h"
+
+struct redisReply; /* hiredis */
+
+/*
+ * One connection to Redis on a libuv loop, which comes back by itself, for ever, when it is lost.
+ *
+ * Happy path: resolve, connect, greet (AUTH, SELECT, CLIENT SETNAME, SCRIPT LOAD), ready. Calls made in one turn of the
+ * loop leave in one write; replies come in the order of the calls.
+ *
+ * Failure modes: refused, reset, closed, a wrong password, a server that loads or has become a replica: all calls under
+ * way get the reply NULL, and a new connection is tried after a backoff of 20 ms doubling to 2 s, with jitter. A server
+ * that says nothing while a call is older than call_timeout_ms is treated the same way. While not ready, calls are
+ * refused at once.
+ *
+ * Each loss and each return is logged once, without passwords.
+ */
+struct redis;
+
+/* A Lua script; `redis` loads it at each connect and calls it by its digest. Lives longer than the connection. */
+struct redis_script {
+    const char *name; /* for logs */
+    const char *source;
+    char digest[41]; /* filled in by redis_script_prepare() */
+};
+
+/* Computes the digest. To be called once before the first use, from one thread. */
+void redis_script_prepare(struct redis_script *script);
+
+struct redis_options {
+    const struct redis_url *url; /* outlives the connection */
+    const char *name;            /* CLIENT SETNAME; letters, digits, '-', '.', ':' */
+    uint64_t connect_timeout_ms; /* for all of resolving, connecting and greeting */
+    uint64_t call_timeout_ms;
+    size_t max_calls;                            /* under way at once */
+    size_t max_bytes;                            /* of the commands under way */
+    const struct redis_script *const *scripts;   /* ends with NULL; may be NULL */
+    void (*on_state)(void *context, bool ready); /* may be NULL; runs on the loop, never inside redis_open() */
+    void *context;
+};
+
+/*
+ * One call; embedded by the caller in whatever it is for. It must stay where it is until its callback has run, which
+ * happens exactly once for each redis_call() that returned 0, and never inside redis_call().
+ */
+struct redis_call {
+    /* `reply` is lent until the callback returns. NULL: the connection was lost, so the command may or may not have
+     * run. */
+    void (*callback)(struct redis_call *call, const struct redisReply *reply);
+};
+
+/* Begins to connect. 0, -ENOTSUP (rediss:// with a hiredis that has no TLS; logged), or a negative code. */
+MUST_CHECK int redis_open(uv_loop_t *loop, const struct redis_options *options, struct redis **redis);
+
+/* Ends it: calls under way get NULL now, then `closed` runs when nothing of it is left on the loop. */
+void redis_close(struct redis *redis, void (*closed)(void *context), void *context);
+
+bool redis_is_ready(const struct redis *redis);
+
+/* Calls under way, and the bytes of their commands. */
+size_t redis_calls(const struct redis *redis);
+size_t redis_bytes(const struct redis *redis);
+
+/*
+ * Sends a command. The arguments are copied. 0; -ENOTCONN: not ready; -ENOBUFS: max_calls or max_bytes are under way;
+ * -ENOMEM.
+ */
+MUST_CHECK int redis_command(struct redis *redis, struct redis_call *call, size_t count, const struct text *arguments);
+
+/*
+ * Calls a script with `keys` keys and `count - keys` further arguments, all in `arguments`. A server that has forgotten
+ * the script gets its source, unseen by the caller. Returns as redis_command() does.
+ */
+MUST_CHECK int redis_script_call(struct redis *redis, struct redis_call *call, const struct redis_script *script,
+                                 size_t keys, size_t count, const struct text *arguments);

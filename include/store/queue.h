@@ -1,0 +1,71 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "base/attributes.h"
+#include "base/redis_url.h"
+#include "base/text.h"
+#include "net/redis.h"
+#include "store/keys.h"
+#include "stripe/event.h"
+
+/*
+ * The durable queue, as the ingest side sees it: one connection for commands, and putting an event in.
+ *
+ *            put            take               finish
+ *  (nothing) ────▶ unread ───────▶ in process ────────▶ finished
+ *                                    │   ▲  │
+ *                        retry ◀─────┘   │  └────▶ dead
+ *                          └──── due ────┘
+ *
+ * Each arrow is one Lua script, so an event is in exactly one of these places whatever crashes. See inbox.h for taking
+ * events and lease.h for what becomes of them.
+ */
+struct queue;
+
+struct queue_options {
+    const struct redis_url *url; /* outlives the queue */
+    const char *namespace;
+    const char *name; /* the connection's, for logs and CLIENT LIST; outlives the queue */
+    uint64_t call_timeout_ms;
+    uint64_t dedupe_window_ms;
+    size_t max_calls;
+    size_t max_bytes;
+    void (*on_state)(void *context, bool ready); /* may be NULL */
+    void *context;
+};
+
+MUST_CHECK int queue_open(uv_loop_t *loop, const struct queue_options *options, struct queue **queue);
+
+/* Calls under way report "unknown" now; `closed` runs when all of it is gone from the loop. */
+void queue_close(struct queue *queue, void (*closed)(void *context), void *context);
+
+bool queue_is_ready(const struct queue *queue);
+
+/* The connection and the keys, for the other parts of the store. */
+struct redis *queue_redis(const struct queue *queue);
+const struct keys *queue_keys(const struct queue *queue);
+uint64_t queue_dedupe_window_ms(const struct queue *queue);
+
+enum queue_put_outcome {
+    QUEUE_PUT_QUEUED,
+    QUEUE_PUT_DUPLICATE, /* it was there before */
+    QUEUE_PUT_UNKNOWN,   /* Redis did not confirm: it may be queued or not, and putting it again is safe */
+};
+
+/* Embedded by the caller; stays where it is until its callback has run. */
+struct queue_put {
+    struct redis_call call;
+    void (*callback)(struct queue_put *put, enum queue_put_outcome outcome);
+};
+
+/*
+ * Puts an event in, with its mark against duplicates, in one script. `event` and `payload` (the raw body) are copied;
+ * `received_ms` is the wall clock. 0: the callback will run once, later. -ENOTCONN: Redis is away; -ENOBUFS: too much
+ * is under way; -ENOMEM.
+ */
+MUST_CHECK int queue_put(struct queue *queue, struct queue_put *put, const struct event *event, int64_t received_ms,
+                         struct text payload);

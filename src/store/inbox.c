@@ -1,0 +1,289 @@
+#include "store/inbox.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <hiredis/hiredis.h>
+
+#include "base/log.h"
+#include "script_table.h"
+#include "store/entry.h"
+
+#define BLOCK_MS 2000                    /* how long one read waits in Redis: a dead connection is noticed soon after */
+#define CONSUMER_FORGOTTEN_MS "86400000" /* an empty consumer that has been idle for a day */
+
+/* A call to Redis of which one at a time is under way. */
+struct ask {
+    struct redis_call call;
+    struct inbox *inbox;
+    bool under_way;
+};
+
+struct inbox {
+    struct inbox_options options;
+    struct queue *queue;
+    struct redis *reader;
+    struct ask read;
+    struct ask due;
+    struct ask claim;
+    struct ask make_group;
+    bool closing;
+    int holds; /* what keeps this object: calls under way, and the reader */
+    void (*closed)(void *context);
+    void *closed_context;
+};
+
+/* ---- lifetime: calls under way outlast inbox_close() */
+
+static void release(struct inbox *inbox)
+{
+    if (--inbox->holds == 0) {
+        void (*closed)(void *) = inbox->closed;
+        void *context = inbox->closed_context;
+        free(inbox);
+        closed(context);
+    }
+}
+
+static int start(struct ask *ask, int status)
+{
+    if (status == 0) {
+        ask->under_way = true;
+        ask->inbox->holds++;
+    }
+    return status;
+}
+
+static struct inbox *end(struct redis_call *call)
+{
+    struct ask *ask = CONTAINER_OF(call, struct ask, call);
+    ask->under_way = false;
+    return ask->inbox;
+}
+
+/* ---- the group */
+
+static bool is_error(const redisReply *reply, const char *code)
+{
+    return reply && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, code, strlen(code)) == 0;
+}
+
+static void on_group_made(struct redis_call *call, const redisReply *reply)
+{
+    struct inbox *inbox = end(call);
+    bool there = reply && (reply->type != REDIS_REPLY_ERROR || is_error(reply, "BUSYGROUP"));
+    if (there && !inbox->closing) {
+        inbox->options.on_ready(inbox->options.context);
+    }
+    release(inbox);
+}
+
+static void make_group(struct inbox *inbox)
+{
+    if (inbox->make_group.under_way || inbox->closing) {
+        return;
+    }
+    struct text arguments[] = {TEXT("XGROUP"),   TEXT("CREATE"), text_of(queue_keys(inbox->queue)->events),
+                               TEXT(KEYS_GROUP), TEXT("0"),      TEXT("MKSTREAM")};
+    inbox->make_group.call.callback = on_group_made;
+    /* Refused only when the connection has gone again: its return makes the group. */
+    (void)start(&inbox->make_group,
+                redis_command(inbox->reader, &inbox->make_group.call, ARRAY_LENGTH(arguments), arguments));
+}
+
+/* The group or the stream vanished while we had them: all of it is made again, from the beginning. */
+static bool mend_group(struct inbox *inbox, const redisReply *reply)
+{
+    if (!is_error(reply, "NOGROUP") && !is_error(reply, "UNBLOCKED")) {
+        return false;
+    }
+    log_error("the consumer group has vanished from redis and is made anew: has redis lost its data?",
+              LOG_STRING("group", KEYS_GROUP), LOG_STRING("stream", queue_keys(inbox->queue)->events));
+    make_group(inbox);
+    return true;
+}
+
+/* ---- replies */
+
+static void read_entries(const redisReply *reply, size_t first, struct list *entries)
+{
+    for (size_t i = first; i < reply->elements; i++) {
+        struct entry *entry;
+        /* An entry that cannot be read stays pending, and is claimed later by somebody with memory. */
+        if (entry_read(reply->element[i], &entry) == 0) {
+            list_append(entries, &entry->link);
+        }
+    }
+}
+
+static void drop(struct list *entries)
+{
+    LIST_EACH(entries, member, following)
+    {
+        free(LIST_OBJECT(member, struct entry, link));
+    }
+}
+
+static void deliver(struct inbox *inbox, enum inbox_source source, struct list *entries, int64_t next_ms)
+{
+    if (inbox->closing) {
+        drop(entries); /* they stay pending for this consumer, whose last act is to surrender them */
+    } else {
+        inbox->options.on_entries(inbox->options.context, source, entries, next_ms);
+    }
+    release(inbox);
+}
+
+/* { { stream, { entry … } } }, or nil after BLOCK_MS */
+static void on_read(struct redis_call *call, const redisReply *reply)
+{
+    struct inbox *inbox = end(call);
+    struct list entries;
+    list_init(&entries);
+    if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 && reply->element[0]->elements == 2) {
+        read_entries(reply->element[0]->element[1], 0, &entries);
+    }
+    (void)mend_group(inbox, reply);
+    deliver(inbox, INBOX_NEW, &entries, -1);
+}
+
+static void on_due(struct redis_call *call, const redisReply *reply)
+{
+    struct inbox *inbox = end(call);
+    struct list entries;
+    list_init(&entries);
+    int64_t next_ms = -1;
+    if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0) {
+        next_ms = reply->element[0]->integer;
+        read_entries(reply, 1, &entries);
+    }
+    (void)mend_group(inbox, reply);
+    deliver(inbox, INBOX_DUE, &entries, next_ms);
+}
+
+static void on_claim(struct redis_call *call, const redisReply *reply)
+{
+    struct inbox *inbox = end(call);
+    struct list entries;
+    list_init(&entries);
+    if (reply && reply->type == REDIS_REPLY_ARRAY) {
+        read_entries(reply, 0, &entries);
+    }
+    (void)mend_group(inbox, reply);
+    deliver(inbox, INBOX_CLAIMED, &entries, -1);
+}
+
+/* ---- asking */
+
+int inbox_read(struct inbox *inbox, size_t count)
+{
+    if (inbox->read.under_way) {
+        return -EBUSY;
+    }
+    char limit[24];
+    char block[24];
+    (void)snprintf(limit, sizeof(limit), "%zu", count);
+    (void)snprintf(block, sizeof(block), "%d", BLOCK_MS);
+    struct text arguments[] = {
+        TEXT("XREADGROUP"), TEXT("GROUP"),
+        TEXT(KEYS_GROUP),   text_of(inbox->options.consumer),
+        TEXT("COUNT"),      text_of(limit),
+        TEXT("BLOCK"),      text_of(block),
+        TEXT("STREAMS"),    text_of(queue_keys(inbox->queue)->events),
+        TEXT(">"),
+    };
+    inbox->read.call.callback = on_read;
+    return start(&inbox->read, redis_command(inbox->reader, &inbox->read.call, ARRAY_LENGTH(arguments), arguments));
+}
+
+int inbox_due(struct inbox *inbox, size_t count)
+{
+    if (inbox->due.under_way) {
+        return -EBUSY;
+    }
+    const struct keys *keys = queue_keys(inbox->queue);
+    char limit[24];
+    (void)snprintf(limit, sizeof(limit), "%zu", count);
+    struct text arguments[] = {text_of(keys->events),
+                               text_of(keys->retry),
+                               text_of(keys->attempts),
+                               TEXT(KEYS_GROUP),
+                               text_of(inbox->options.consumer),
+                               text_of(limit)};
+    inbox->due.call.callback = on_due;
+    return start(&inbox->due, redis_script_call(queue_redis(inbox->queue), &inbox->due.call, &script_due, 3,
+                                                ARRAY_LENGTH(arguments), arguments));
+}
+
+int inbox_claim(struct inbox *inbox, size_t count)
+{
+    if (inbox->claim.under_way) {
+        return -EBUSY;
+    }
+    const struct keys *keys = queue_keys(inbox->queue);
+    char limit[24];
+    char idle[24];
+    (void)snprintf(limit, sizeof(limit), "%zu", count);
+    (void)snprintf(idle, sizeof(idle), "%" PRIu64, inbox->options.claim_after_ms);
+    struct text arguments[] = {
+        text_of(keys->events), text_of(keys->attempts), TEXT(KEYS_GROUP),           text_of(inbox->options.consumer),
+        text_of(idle),         text_of(limit),          TEXT(CONSUMER_FORGOTTEN_MS)};
+    inbox->claim.call.callback = on_claim;
+    return start(&inbox->claim, redis_script_call(queue_redis(inbox->queue), &inbox->claim.call, &script_claim, 2,
+                                                  ARRAY_LENGTH(arguments), arguments));
+}
+
+/* ---- opening and closing */
+
+static void on_state(void *context, bool ready)
+{
+    struct inbox *inbox = context;
+    if (ready) {
+        make_group(inbox); /* and then on_ready */
+    }
+}
+
+int inbox_open(uv_loop_t *loop, struct queue *queue, const struct inbox_options *options, struct inbox **opened)
+{
+    struct inbox *inbox = calloc(1, sizeof(*inbox));
+    if (!inbox) {
+        return -ENOMEM;
+    }
+    inbox->options = *options;
+    inbox->queue = queue;
+    inbox->holds = 1;
+    inbox->read.inbox = inbox->due.inbox = inbox->claim.inbox = inbox->make_group.inbox = inbox;
+    struct redis_options redis_options = {
+        .url = options->url,
+        .name = options->reader_name,
+        .connect_timeout_ms = options->call_timeout_ms,
+        .call_timeout_ms = BLOCK_MS + options->call_timeout_ms,
+        .max_calls = 4,
+        .max_bytes = 1u << 20,
+        .on_state = on_state,
+        .context = inbox,
+    };
+    int status = redis_open(loop, &redis_options, &inbox->reader);
+    if (status < 0) {
+        free(inbox);
+        return status;
+    }
+    *opened = inbox;
+    return 0;
+}
+
+static void on_reader_closed(void *context)
+{
+    release(context);
+}
+
+void inbox_close(struct inbox *inbox, void (*closed)(void *context), void *context)
+{
+    inbox->closing = true;
+    inbox->closed = closed;
+    inbox->closed_context = context;
+    redis_close(inbox->reader, on_reader_closed, inbox);
+}

@@ -1,0 +1,40 @@
+#include "script_table.h"
+
+#include <uv.h>
+
+#include "scripts.h"
+
+struct redis_script script_put = {.name = "put", .source = put_script};
+struct redis_script script_due = {.name = "due", .source = due_script};
+struct redis_script script_claim = {.name = "claim", .source = claim_script};
+struct redis_script script_renew = {.name = "renew", .source = renew_script};
+struct redis_script script_open = {.name = "open", .source = open_script};
+struct redis_script script_record = {.name = "record", .source = record_script};
+struct redis_script script_finish = {.name = "finish", .source = finish_script};
+struct redis_script script_retry = {.name = "retry", .source = retry_script};
+struct redis_script script_bury = {.name = "bury", .source = bury_script};
+struct redis_script script_surrender = {.name = "surrender", .source = surrender_script};
+struct redis_script script_rate = {.name = "rate", .source = rate_script};
+struct redis_script script_backlog = {.name = "backlog", .source = backlog_script};
+
+static struct redis_script *const scripts[] = {
+    &script_put,    &script_due,   &script_claim, &script_renew,     &script_open, &script_record,
+    &script_finish, &script_retry, &script_bury,  &script_surrender, &script_rate, &script_backlog,
+};
+
+static const struct redis_script *table[sizeof(scripts) / sizeof(scripts[0]) + 1];
+
+static void prepare(void)
+{
+    for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+        redis_script_prepare(scripts[i]);
+        table[i] = scripts[i];
+    }
+}
+
+const struct redis_script *const *script_table(void)
+{
+    static uv_once_t once = UV_ONCE_INIT;
+    uv_once(&once, prepare);
+    return table;
+}

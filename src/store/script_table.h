@@ -1,0 +1,20 @@
+#pragma once
+
+#include "net/redis.h"
+
+/* The store's Lua scripts (src/store/scripts), loaded by every connection that calls them. */
+extern struct redis_script script_put;
+extern struct redis_script script_due;
+extern struct redis_script script_claim;
+extern struct redis_script script_renew;
+extern struct redis_script script_open;
+extern struct redis_script script_record;
+extern struct redis_script script_finish;
+extern struct redis_script script_retry;
+extern struct redis_script script_bury;
+extern struct redis_script script_surrender;
+extern struct redis_script script_rate;
+extern struct redis_script script_backlog;
+
+/* All of them, ending with NULL; their digests are computed on the first call, in whichever thread that is. */
+const struct redis_script *const *script_table(void);

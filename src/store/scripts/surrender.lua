@@ -1,0 +1,14 @@
+-- A worker ends: whatever is still pending for it may be taken by another at once.
+-- KEYS: events, retry. ARGV: group, consumer, count.
+-- How many were handed back; when fewer than count, the consumer is gone too.
+local time = redis.call('TIME')
+local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[3], ARGV[2])
+for _, entry in ipairs(pending) do
+    redis.call('ZADD', KEYS[2], now, entry[1])
+    redis.call('XACK', KEYS[1], ARGV[1], entry[1])
+end
+if #pending < tonumber(ARGV[3]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], ARGV[2])
+end
+return #pending
