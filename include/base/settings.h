@@ -104,6 +104,8 @@ struct settings {
     struct secret onboarding_secret;
     uint64_t onboarding_timeout_ms;
 
+    char *ca_file;
+
     enum log_format log_format;
     enum log_level log_level;
 };

@@ -387,6 +387,11 @@ static const struct setting table[] = {
      .example = "10s",
      .help = "how long one update may take"},
 
+    {.name = "SSL_CERT_FILE",
+     .read = setting_text,
+     .offset = FIELD(ca_file),
+     .example = "/etc/ssl/certs/ca-certificates.crt",
+     .help = "authorities (PEM file) to trust in outgoing TLS instead of the system's"},
     {.name = "IDENTIHOOK_LOG_FORMAT",
      .read = setting_log_format,
      .offset = FIELD(log_format),
@@ -653,6 +658,7 @@ void settings_free(struct settings *settings)
         settings->webhook_path,    settings->tls_certificate,    settings->tls_key,
         settings->tls_client_ca,   settings->smtp_url,           settings->smtp_username,
         settings->mail_from,       settings->retry_page,         settings->onboarding_url,
+        settings->ca_file,
     };
     for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
         free(strings[i]);

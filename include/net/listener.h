@@ -1,0 +1,63 @@
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <uv.h>
+
+#include "base/attributes.h"
+#include "base/endpoint.h"
+#include "net/conn.h"
+
+/*
+ * A listening socket on one loop, with SO_REUSEPORT so that each loop has its own and the kernel spreads the clients,
+ * and the connections that come in through it.
+ *
+ * Every stage of a connection has a deadline, kept in a list per stage that one coarse timer looks through. At the
+ * largest number of connections nothing more is accepted: clients wait in the kernel's queue. Out of file descriptors
+ * is treated alike.
+ */
+struct listener;
+
+/* Written by the loop, readable from any thread. */
+struct listener_counters {
+    _Atomic uint64_t accepted;
+    _Atomic uint64_t open;
+    _Atomic uint64_t requests;
+    _Atomic uint64_t timed_out;       /* closed at a deadline */
+    _Atomic uint64_t turned_away;     /* closed at once: too many from one address */
+    _Atomic uint64_t accept_failures; /* mostly for want of file descriptors */
+    _Atomic uint64_t bytes_in;
+    _Atomic uint64_t bytes_out;
+};
+
+struct listener_options {
+    struct http_limits limits;
+    uint64_t header_timeout_ms;  /* first byte of a request to the end of its headers */
+    uint64_t request_timeout_ms; /* first byte to the end of its body; also for the client to take an answer */
+    uint64_t idle_timeout_ms;    /* between requests */
+    size_t max_connections;
+    size_t max_connections_per_address; /* 0: no limit */
+    uint64_t max_requests;              /* of one connection; 0: no limit */
+    size_t max_pipelined;               /* bytes kept behind a request that is not answered yet */
+    const struct conn_handler *handler;
+    void *context; /* the handler's */
+};
+
+/* Binds and listens at `endpoint`. Connections are taken from the first turn of the loop on. 0 or a negative code. */
+MUST_CHECK int listener_open(uv_loop_t *loop, const struct endpoint *endpoint, const struct listener_options *options,
+                             struct listener **listener);
+
+/* Where it listens, with the port that the system chose if port 0 was asked for. */
+struct endpoint listener_endpoint(const struct listener *listener);
+
+const struct listener_counters *listener_counters(const struct listener *listener);
+
+/*
+ * Begins to end: takes no more connections, closes the idle ones, answers what is under way with Connection: close.
+ * `drained` runs, later, when the last connection has gone; after `timeout_ms` those that are left are cut.
+ */
+void listener_drain(struct listener *listener, uint64_t timeout_ms, void (*drained)(void *context), void *context);
+
+/* After `drained`, or instead of draining: cuts every connection; `closed` runs when nothing is left on the loop. */
+void listener_close(struct listener *listener, void (*closed)(void *context), void *context);

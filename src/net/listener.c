@@ -1,0 +1,399 @@
+#include "net/listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "listener_private.h"
+
+#define BACKLOG 511
+#define TICK_MAXIMUM_MS 500
+#define TICK_MINIMUM_MS 10
+#define ACCEPT_PAUSE_MS 200
+
+static void on_tick(uv_timer_t *timer);
+
+/* ---- what connections borrow */
+
+const char *listener_date(struct listener *listener)
+{
+    int64_t now = clock_wall_seconds();
+    if (now != listener->date_seconds) {
+        listener->date_seconds = now;
+        http_date(now, listener->date);
+    }
+    return listener->date;
+}
+
+/* A random part for this listener, and a counter: unique, and no random bytes per request. */
+void listener_make_id(struct listener *listener, char id[28])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint64_t number = listener->next_id++;
+    char *at = id;
+    memcpy(at, listener->id_prefix, 8);
+    at += 8;
+    *at++ = '-';
+    for (int shift = 40; shift >= 0; shift -= 4) {
+        *at++ = digits[(number >> shift) & 15];
+    }
+    *at = '\0';
+}
+
+struct pooled_request *listener_take_request(struct listener *listener)
+{
+    struct list *link = list_first(&listener->free_requests);
+    if (!link) {
+        return calloc(1, sizeof(struct pooled_request));
+    }
+    list_remove(link);
+    return LIST_OBJECT(link, struct pooled_request, link);
+}
+
+void listener_give_back(struct listener *listener, struct pooled_request *request)
+{
+    size_t kept = request->request.head.capacity + request->request.collected.capacity;
+    bool one_is_kept = list_first(&listener->free_requests) != NULL;
+    if (listener->closing || one_is_kept || kept > LISTENER_BUFFER_SIZE) {
+        http_request_free(&request->request);
+        free(request);
+        return;
+    }
+    http_request_reset(&request->request);
+    list_append(&listener->free_requests, &request->link);
+}
+
+/* ---- ending */
+
+static void maybe_drained(struct listener *listener)
+{
+    if (listener->draining && listener->open == 0 && listener->drained) {
+        void (*drained)(void *) = listener->drained;
+        listener->drained = NULL;
+        drained(listener->drained_context);
+    }
+}
+
+static void maybe_closed(struct listener *listener)
+{
+    if (!listener->closing || listener->open > 0 || listener->open_handles > 0) {
+        return;
+    }
+    LIST_EACH(&listener->free_requests, link, following)
+    {
+        struct pooled_request *request = LIST_OBJECT(link, struct pooled_request, link);
+        http_request_free(&request->request);
+        free(request);
+    }
+    buffer_free(&listener->scratch);
+    void (*closed)(void *) = listener->closed;
+    void *context = listener->closed_context;
+    free(listener);
+    closed(context);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct listener *listener = handle->data;
+    listener->open_handles--;
+    maybe_closed(listener);
+}
+
+static void stop_accepting(struct listener *listener)
+{
+    if (!uv_is_closing((uv_handle_t *)&listener->tcp)) {
+        uv_close((uv_handle_t *)&listener->tcp, on_handle_closed);
+    }
+}
+
+static void each_conn(struct listener *listener, void (*visit)(struct conn *conn))
+{
+    for (enum conn_stage stage = 0; stage < CONN_CLOSED; stage++) {
+        LIST_EACH(&listener->stages[stage], link, following)
+        {
+            visit(LIST_OBJECT(link, struct conn, link));
+        }
+    }
+}
+
+void listener_drain(struct listener *listener, uint64_t timeout_ms, void (*drained)(void *context), void *context)
+{
+    listener->draining = true;
+    listener->drained = drained;
+    listener->drained_context = context;
+    listener->drain_deadline_ms = uv_now(listener->loop) + timeout_ms;
+    stop_accepting(listener);
+    each_conn(listener, conn_drain);
+    /* With the tick, so that `drained` never runs inside this call. */
+    (void)uv_timer_start(&listener->tick, on_tick, 0, TICK_MINIMUM_MS);
+}
+
+void listener_close(struct listener *listener, void (*closed)(void *context), void *context)
+{
+    listener->closing = true;
+    listener->drained = NULL;
+    listener->closed = closed;
+    listener->closed_context = context;
+    stop_accepting(listener);
+    uv_close((uv_handle_t *)&listener->tick, on_handle_closed);
+    uv_close((uv_handle_t *)&listener->pause, on_handle_closed);
+    each_conn(listener, conn_cut);
+}
+
+/* ---- deadlines */
+
+static void expire_stage(struct listener *listener, enum conn_stage stage, uint64_t now)
+{
+    LIST_EACH(&listener->stages[stage], link, following)
+    {
+        struct conn *conn = LIST_OBJECT(link, struct conn, link);
+        if (conn->deadline_ms > now) {
+            return;
+        }
+        conn_expire(conn);
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct listener *listener = timer->data;
+    uint64_t now = uv_now(listener->loop);
+    if (listener->draining && now >= listener->drain_deadline_ms) {
+        each_conn(listener, conn_cut);
+    }
+    for (enum conn_stage stage = 0; stage < CONN_CLOSED; stage++) {
+        if (stage != CONN_WAITING) {
+            expire_stage(listener, stage, now);
+        }
+    }
+    if (listener->open == 0) {
+        (void)uv_timer_stop(&listener->tick);
+        maybe_drained(listener);
+    }
+}
+
+static uint64_t tick_interval(const struct listener_options *options)
+{
+    uint64_t shortest = options->header_timeout_ms;
+    shortest = options->request_timeout_ms < shortest ? options->request_timeout_ms : shortest;
+    shortest = options->idle_timeout_ms < shortest ? options->idle_timeout_ms : shortest;
+    uint64_t interval = shortest / 8;
+    return interval < TICK_MINIMUM_MS ? TICK_MINIMUM_MS : interval > TICK_MAXIMUM_MS ? TICK_MAXIMUM_MS : interval;
+}
+
+/* ---- accepting */
+
+static void accept_one(struct listener *listener)
+{
+    struct conn *conn = calloc(1, sizeof(*conn));
+    if (!conn) {
+        listener_count(&listener->counters.accept_failures, 1);
+        listener->parked = true; /* tried again when a connection goes */
+        return;
+    }
+    conn->listener = listener;
+    (void)uv_tcp_init(listener->loop, &conn->tcp);
+    conn->tcp.data = conn;
+    listener->open++;
+    atomic_store_explicit(&listener->counters.open, listener->open, memory_order_relaxed);
+    if (!uv_is_active((uv_handle_t *)&listener->tick)) {
+        uint64_t interval = tick_interval(&listener->options);
+        (void)uv_timer_start(&listener->tick, on_tick, interval, interval);
+    }
+    if (uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&conn->tcp) < 0) {
+        listener_count(&listener->counters.accept_failures, 1);
+        conn_cut(conn);
+        return;
+    }
+    listener_count(&listener->counters.accepted, 1);
+    conn_begin(conn);
+}
+
+static int start_listening(struct listener *listener);
+
+/* Accepting failed, mostly for want of descriptors. libuv would try again at once and for ever; so the socket goes, and
+ * comes back when the pause is over. */
+static void on_pause_over(uv_timer_t *timer)
+{
+    struct listener *listener = timer->data;
+    if (listener->draining || listener->closing) {
+        return;
+    }
+    (void)uv_tcp_init(listener->loop, &listener->tcp);
+    listener->tcp.data = listener;
+    listener->open_handles++;
+    if (start_listening(listener) < 0) {
+        stop_accepting(listener);
+        (void)uv_timer_start(&listener->pause, on_pause_over, ACCEPT_PAUSE_MS, 0);
+    }
+}
+
+static void pause_accepting(struct listener *listener, int status)
+{
+    static struct log_limit limit;
+    uint64_t suppressed;
+    listener_count(&listener->counters.accept_failures, 1);
+    if (log_limit_pass(&limit, 10000, &suppressed)) {
+        log_error("connections cannot be accepted: raise the limit of open files",
+                  LOG_STRING("error", uv_strerror(status)), LOG_NUMBER("open", listener->open),
+                  LOG_NUMBER("suppressed", suppressed));
+    }
+    listener->parked = false;
+    stop_accepting(listener);
+    (void)uv_timer_start(&listener->pause, on_pause_over, ACCEPT_PAUSE_MS, 0);
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct listener *listener = stream->data;
+    if (status < 0) {
+        pause_accepting(listener, status);
+        return;
+    }
+    if (listener->open >= listener->options.max_connections) {
+        listener->parked = true; /* until uv_accept() is called, libuv does not look at the socket again */
+        return;
+    }
+    accept_one(listener);
+}
+
+void listener_forget(struct listener *listener, struct conn *conn)
+{
+    list_remove(&conn->link);
+    free(conn);
+    listener->open--;
+    atomic_store_explicit(&listener->counters.open, listener->open, memory_order_relaxed);
+    if (listener->parked && !listener->draining && !listener->closing) {
+        listener->parked = false;
+        accept_one(listener);
+    }
+    maybe_drained(listener);
+    maybe_closed(listener);
+}
+
+/* ---- opening */
+
+static int make_address(const struct endpoint *endpoint, struct sockaddr_storage *address)
+{
+    if (strchr(endpoint->host, ':')) {
+        return uv_ip6_addr(endpoint->host, endpoint->port, (struct sockaddr_in6 *)address);
+    }
+    return uv_ip4_addr(endpoint->host, endpoint->port, (struct sockaddr_in *)address);
+}
+
+/* libuv 1.44 cannot set SO_REUSEPORT, so the socket is made here. */
+static int open_socket(const struct endpoint *endpoint)
+{
+    struct sockaddr_storage address = {0};
+    int status = make_address(endpoint, &address);
+    if (status < 0) {
+        return status;
+    }
+    int descriptor = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (descriptor < 0) {
+        return -errno;
+    }
+    int on = 1;
+    socklen_t length = address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    if (setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ||
+        bind(descriptor, (struct sockaddr *)&address, length) < 0) {
+        status = -errno;
+        (void)close(descriptor);
+        return status;
+    }
+    return descriptor;
+}
+
+static uint16_t bound_port(const uv_tcp_t *tcp)
+{
+    struct sockaddr_storage address;
+    int length = sizeof(address);
+    if (uv_tcp_getsockname(tcp, (struct sockaddr *)&address, &length) < 0) {
+        return 0;
+    }
+    in_port_t port = address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                                   : ((struct sockaddr_in *)&address)->sin_port;
+    return ntohs(port);
+}
+
+static int start_listening(struct listener *listener)
+{
+    int descriptor = open_socket(&listener->endpoint);
+    if (descriptor < 0) {
+        return descriptor;
+    }
+    int status = uv_tcp_open(&listener->tcp, descriptor);
+    if (status < 0) {
+        (void)close(descriptor);
+        return status;
+    }
+    status = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);
+    if (status == 0) {
+        listener->endpoint.port = bound_port(&listener->tcp);
+    }
+    return status;
+}
+
+static void init(struct listener *listener, uv_loop_t *loop, const struct listener_options *options)
+{
+    listener->loop = loop;
+    listener->options = *options;
+    for (enum conn_stage stage = 0; stage < CONN_STAGES; stage++) {
+        list_init(&listener->stages[stage]);
+    }
+    listener->stage_timeouts[CONN_IDLE] = options->idle_timeout_ms;
+    listener->stage_timeouts[CONN_HEAD] = options->header_timeout_ms;
+    listener->stage_timeouts[CONN_BODY] = options->request_timeout_ms;
+    listener->stage_timeouts[CONN_WRITING] = options->request_timeout_ms;
+    listener->stage_timeouts[CONN_LEAVING] = LEAVING_MS;
+    list_init(&listener->free_requests);
+    random_hex(listener->id_prefix, 8);
+    (void)uv_tcp_init(loop, &listener->tcp);
+    (void)uv_timer_init(loop, &listener->tick);
+    (void)uv_timer_init(loop, &listener->pause);
+    listener->tcp.data = listener;
+    listener->tick.data = listener;
+    listener->pause.data = listener;
+    listener->open_handles = 3;
+}
+
+static void ignore(void *context)
+{
+    (void)context;
+}
+
+int listener_open(uv_loop_t *loop, const struct endpoint *endpoint, const struct listener_options *options,
+                  struct listener **opened)
+{
+    struct listener *listener = calloc(1, sizeof(*listener));
+    if (!listener) {
+        return -ENOMEM;
+    }
+    init(listener, loop, options);
+    listener->endpoint = *endpoint;
+    int status = start_listening(listener);
+    if (status < 0) {
+        listener_close(listener, ignore, NULL);
+        return status;
+    }
+    *opened = listener;
+    return 0;
+}
+
+struct endpoint listener_endpoint(const struct listener *listener)
+{
+    return listener->endpoint;
+}
+
+const struct listener_counters *listener_counters(const struct listener *listener)
+{
+    return &listener->counters;
+}
