@@ -22,6 +22,7 @@ struct fetch;
 
 struct fetcher_options {
     const char *user_agent; /* outlives the fetcher */
+    const char *ca_file;    /* authorities (PEM) to trust instead of the system\'s, or NULL; outlives the fetcher */
     size_t max_concurrent;  /* more wait their turn; their time runs from when they start */
 };
 

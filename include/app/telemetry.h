@@ -1,0 +1,84 @@
+#pragma once
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "core/job.h"
+
+/*
+ * What one loop counts. Each loop writes its own, without locks, and the admin listener adds them up: a counter has one
+ * writer, so an increment is a load and a store.
+ */
+enum telemetry_answer {
+    ANSWER_QUEUED,
+    ANSWER_DUPLICATE,
+    ANSWER_NOT_SELECTED, /* a type that IDENTIHOOK_EVENTS leaves out */
+    ANSWER_OTHER_MODE,   /* a mode that IDENTIHOOK_LIVEMODE leaves out */
+    ANSWER_SIGNATURE_MISSING,
+    ANSWER_SIGNATURE_MALFORMED,
+    ANSWER_SIGNATURE_MISMATCH,
+    ANSWER_SIGNATURE_STALE,
+    ANSWER_INVALID_EVENT,
+    ANSWER_NOT_FOUND,
+    ANSWER_METHOD_NOT_ALLOWED,
+    ANSWER_BAD_REQUEST, /* refused before it was a request: syntax, limits, too slow */
+    ANSWER_QUEUE_UNAVAILABLE,
+    ANSWER_OVERLOADED,
+    ANSWERS
+};
+
+enum telemetry_result { RESULT_DONE, RESULT_TRANSIENT, RESULT_PERMANENT, RESULTS };
+enum telemetry_ending {
+    ENDING_DONE,
+    ENDING_SUPERSEDED,
+    ENDING_DEAD,
+    ENDING_RETRIED,
+    ENDING_HANDED_BACK,
+    ENDING_LOST,
+    ENDINGS
+};
+
+#define TELEMETRY_BUCKETS 14
+
+struct telemetry_histogram {
+    _Atomic uint64_t buckets[TELEMETRY_BUCKETS + 1]; /* the last one: beyond all bounds */
+    _Atomic uint64_t sum_ns;
+};
+
+struct telemetry {
+    _Atomic uint64_t answers[ANSWERS];
+    struct telemetry_histogram answer_time; /* request complete to answer written */
+    struct telemetry_histogram redis_time;  /* event sent to Redis to its confirmation */
+    _Atomic uint64_t taken[3];              /* by enum inbox_source */
+    _Atomic uint64_t fetches[RESULTS];
+    struct telemetry_histogram fetch_time;
+    _Atomic uint64_t effects[JOB_EFFECTS_MAXIMUM][RESULTS]; /* by enum action */
+    _Atomic uint64_t endings[ENDINGS];
+    _Atomic uint64_t in_process;        /* now */
+    _Atomic uint64_t redis_ready;       /* 0 or 1, now */
+    _Atomic uint64_t waiting_for_redis; /* events, now */
+    _Atomic uint64_t heartbeat_ms;      /* monotonic; when the loop last turned */
+    _Atomic uint64_t lag_ns;            /* how late the last heartbeat was */
+};
+
+static inline void telemetry_add(_Atomic uint64_t *counter, uint64_t amount)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount, memory_order_relaxed);
+}
+
+static inline void telemetry_set(_Atomic uint64_t *gauge, uint64_t value)
+{
+    atomic_store_explicit(gauge, value, memory_order_relaxed);
+}
+
+static inline uint64_t telemetry_get(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+void telemetry_observe(struct telemetry_histogram *histogram, uint64_t nanoseconds);
+
+/* Appends the sum of `count` loops' figures in Prometheus's text format. */
+void telemetry_render(const struct telemetry *const *loops, size_t count, struct buffer *out);

@@ -1,0 +1,145 @@
+#include "app/telemetry.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "base/settings.h"
+
+static const uint64_t bounds_ns[TELEMETRY_BUCKETS] = {
+    50000,    100000,   250000,    500000,    1000000,    2500000,    5000000,
+    10000000, 25000000, 100000000, 500000000, 1000000000, 5000000000, 30000000000,
+};
+
+void telemetry_observe(struct telemetry_histogram *histogram, uint64_t nanoseconds)
+{
+    size_t bucket = 0;
+    while (bucket < TELEMETRY_BUCKETS && nanoseconds > bounds_ns[bucket]) {
+        bucket++;
+    }
+    telemetry_add(&histogram->buckets[bucket], 1);
+    telemetry_add(&histogram->sum_ns, nanoseconds);
+}
+
+/* ---- rendering */
+
+struct scrape {
+    const struct telemetry *const *loops;
+    size_t count;
+    struct buffer *out;
+};
+
+static uint64_t sum(const struct scrape *scrape, size_t offset)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < scrape->count; i++) {
+        total += telemetry_get((const _Atomic uint64_t *)(const void *)((const char *)scrape->loops[i] + offset));
+    }
+    return total;
+}
+
+static void head(const struct scrape *scrape, const char *name, const char *type, const char *help)
+{
+    buffer_append_format(scrape->out, "# HELP identihook_%s %s\n# TYPE identihook_%s %s\n", name, help, name, type);
+}
+
+static void single(const struct scrape *scrape, const char *name, const char *type, const char *help, size_t offset)
+{
+    head(scrape, name, type, help);
+    buffer_append_format(scrape->out, "identihook_%s %" PRIu64 "\n", name, sum(scrape, offset));
+}
+
+/* One sample per element of an array of counters. */
+static void labelled(const struct scrape *scrape, const char *name, const char *label, const char *const *values,
+                     size_t count, size_t offset)
+{
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_format(scrape->out, "identihook_%s{%s=\"%s\"} %" PRIu64 "\n", name, label, values[i],
+                             sum(scrape, offset + i * sizeof(_Atomic uint64_t)));
+    }
+}
+
+static void histogram(const struct scrape *scrape, const char *name, const char *help, size_t offset)
+{
+    uint64_t total = 0;
+    head(scrape, name, "histogram", help);
+    for (size_t i = 0; i <= TELEMETRY_BUCKETS; i++) {
+        total += sum(scrape, offset + offsetof(struct telemetry_histogram, buckets) + i * sizeof(_Atomic uint64_t));
+        if (i < TELEMETRY_BUCKETS) {
+            buffer_append_format(scrape->out, "identihook_%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
+                                 (double)bounds_ns[i] / 1e9, total);
+        } else {
+            buffer_append_format(scrape->out, "identihook_%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, total);
+        }
+    }
+    uint64_t sum_ns = sum(scrape, offset + offsetof(struct telemetry_histogram, sum_ns));
+    buffer_append_format(scrape->out, "identihook_%s_sum %.9f\nidentihook_%s_count %" PRIu64 "\n", name,
+                         (double)sum_ns / 1e9, name, total);
+}
+
+static void render_ingest(const struct scrape *scrape)
+{
+    static const char *const answers[ANSWERS] = {
+        [ANSWER_QUEUED] = "queued",
+        [ANSWER_DUPLICATE] = "duplicate",
+        [ANSWER_NOT_SELECTED] = "not_selected",
+        [ANSWER_OTHER_MODE] = "other_mode",
+        [ANSWER_SIGNATURE_MISSING] = "signature_missing",
+        [ANSWER_SIGNATURE_MALFORMED] = "signature_malformed",
+        [ANSWER_SIGNATURE_MISMATCH] = "signature_mismatch",
+        [ANSWER_SIGNATURE_STALE] = "signature_stale",
+        [ANSWER_INVALID_EVENT] = "invalid_event",
+        [ANSWER_NOT_FOUND] = "not_found",
+        [ANSWER_METHOD_NOT_ALLOWED] = "method_not_allowed",
+        [ANSWER_BAD_REQUEST] = "bad_request",
+        [ANSWER_QUEUE_UNAVAILABLE] = "queue_unavailable",
+        [ANSWER_OVERLOADED] = "overloaded",
+    };
+    head(scrape, "requests_total", "counter", "Requests to the webhook listener, by how they were answered.");
+    labelled(scrape, "requests_total", "answer", answers, ANSWERS, offsetof(struct telemetry, answers));
+    histogram(scrape, "answer_duration_seconds", "From a whole request to its answer.",
+              offsetof(struct telemetry, answer_time));
+    histogram(scrape, "enqueue_duration_seconds", "From sending an event to Redis to its confirmation.",
+              offsetof(struct telemetry, redis_time));
+    single(scrape, "waiting_for_redis", "gauge", "Events that wait for Redis to confirm them.",
+           offsetof(struct telemetry, waiting_for_redis));
+}
+
+static void render_work(const struct scrape *scrape)
+{
+    static const char *const sources[] = {"new", "due", "claimed"};
+    static const char *const results[RESULTS] = {"done", "transient", "permanent"};
+    static const char *const endings[ENDINGS] = {"done", "superseded", "dead", "retried", "handed_back", "lost"};
+    head(scrape, "events_taken_total", "counter",
+         "Events taken by workers: new, due for a retry, or claimed from a silent owner.");
+    labelled(scrape, "events_taken_total", "source", sources, ARRAY_LENGTH(sources), offsetof(struct telemetry, taken));
+    head(scrape, "fetches_total", "counter", "Reads of Stripe's API, by how they ended.");
+    labelled(scrape, "fetches_total", "result", results, RESULTS, offsetof(struct telemetry, fetches));
+    histogram(scrape, "fetch_duration_seconds", "How long reads of Stripe's API took.",
+              offsetof(struct telemetry, fetch_time));
+    head(scrape, "effects_total", "counter", "Effects run, by how they ended.");
+    for (enum action action = 0; action < ACTIONS; action++) {
+        for (size_t i = 0; i < RESULTS; i++) {
+            size_t offset =
+                offsetof(struct telemetry, effects) + ((size_t)action * RESULTS + i) * sizeof(_Atomic uint64_t);
+            buffer_append_format(scrape->out, "identihook_effects_total{effect=\"%s\",result=\"%s\"} %" PRIu64 "\n",
+                                 action_name(action), results[i], sum(scrape, offset));
+        }
+    }
+    head(scrape, "events_ended_total", "counter", "How tries of events ended.");
+    labelled(scrape, "events_ended_total", "ending", endings, ENDINGS, offsetof(struct telemetry, endings));
+    single(scrape, "events_in_process", "gauge", "Events in process now.", offsetof(struct telemetry, in_process));
+}
+
+void telemetry_render(const struct telemetry *const *loops, size_t count, struct buffer *out)
+{
+    struct scrape scrape = {.loops = loops, .count = count, .out = out};
+    render_ingest(&scrape);
+    render_work(&scrape);
+    single(&scrape, "redis_connections_ready", "gauge", "Loops whose connection to Redis is ready.",
+           offsetof(struct telemetry, redis_ready));
+    head(&scrape, "loop_lag_seconds", "gauge", "How late each loop's last heartbeat was.");
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_format(out, "identihook_loop_lag_seconds{loop=\"%zu\"} %.6f\n", i,
+                             (double)telemetry_get(&loops[i]->lag_ns) / 1e9);
+    }
+}
