@@ -1,4 +1,10 @@
-int main(void)
+#include <signal.h>
+
+#include "cli/command.h"
+
+int main(int argc, char **argv)
 {
-    return 0;
+    /* A peer that closes its socket must cost an error code, not the process. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    return command_run(argc, argv);
 }

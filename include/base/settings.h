@@ -31,7 +31,7 @@ enum livemode_filter { LIVEMODE_ANY, LIVEMODE_LIVE, LIVEMODE_TEST };
 enum action { ACTION_EMAIL, ACTION_ONBOARDING, ACTIONS };
 
 /* "email", "onboarding". */
-const char *action_name(enum action action);
+extern const char *const action_names[ACTIONS];
 
 struct action_list {
     bool given; /* set explicitly; otherwise filled with the actions whose target is configured */

@@ -122,7 +122,7 @@ static void render_work(const struct scrape *scrape)
             size_t offset =
                 offsetof(struct telemetry, effects) + ((size_t)action * RESULTS + i) * sizeof(_Atomic uint64_t);
             buffer_append_format(scrape->out, "identihook_effects_total{effect=\"%s\",result=\"%s\"} %" PRIu64 "\n",
-                                 action_name(action), results[i], sum(scrape, offset));
+                                 action_names[action], results[i], sum(scrape, offset));
         }
     }
     head(scrape, "events_ended_total", "counter", "How tries of events ended.");

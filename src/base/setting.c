@@ -331,7 +331,7 @@ int setting_actions(const struct setting *setting, struct settings *settings, st
     while (value.length > 0) {
         struct text word = text_trim(text_cut(&value, ','));
         enum action action = 0;
-        while (action < ACTIONS && !text_equal(word, text_of(action_name(action)))) {
+        while (action < ACTIONS && !text_equal(word, text_of(action_names[action]))) {
             action++;
         }
         bool again = false;

@@ -188,11 +188,7 @@ static const struct setting table[] = {
 };
 /* clang-format on */
 
-const char *action_name(enum action action)
-{
-    static const char *const names[ACTIONS] = {[ACTION_EMAIL] = "email", [ACTION_ONBOARDING] = "onboarding"};
-    return action < ACTIONS ? names[action] : "";
-}
+const char *const action_names[ACTIONS] = {[ACTION_EMAIL] = "email", [ACTION_ONBOARDING] = "onboarding"};
 
 static void add_fault(struct buffer *faults, const struct setting *setting, const char *fault)
 {
@@ -338,7 +334,7 @@ static void resolve_actions(const struct settings *settings, struct action_list 
     }
     for (size_t i = 0; i < list->count; i++) {
         if (!action_is_possible(settings, list->items[i])) {
-            buffer_append_format(faults, "%s names %s, which needs %s\n", name, action_name(list->items[i]),
+            buffer_append_format(faults, "%s names %s, which needs %s\n", name, action_names[list->items[i]],
                                  list->items[i] == ACTION_EMAIL ? "SMTP_URL" : "IDENTIHOOK_ONBOARDING_URL");
             *faulty = true;
         }

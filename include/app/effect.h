@@ -1,0 +1,50 @@
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/settings.h"
+#include "core/job.h"
+#include "net/fetch.h"
+#include "net/mail.h"
+#include "store/entry.h"
+#include "stripe/session.h"
+
+/*
+ * What an event sets off outside: a mail, an update of the onboarding service. Each effect carries something by which
+ * its receiver can tell that it has seen it before: the Message-ID, the Idempotency-Key.
+ */
+enum effect_outcome { EFFECT_DONE, EFFECT_TRANSIENT, EFFECT_PERMANENT };
+
+struct effect_result {
+    enum effect_outcome outcome;
+    struct job_fault fault;  /* unless DONE */
+    uint64_t retry_after_ms; /* TRANSIENT: not before */
+};
+
+/* What effects work with; one per loop. */
+struct effect_tools {
+    const struct settings *settings;
+    struct fetcher *fetcher;
+    struct mail_outlet *mail; /* NULL without SMTP_URL */
+};
+
+/* One effect under way; embedded by the caller, and left in place until it has ended or was abandoned. */
+struct effect_run {
+    const struct effect_tools *tools; /* these are the caller's; they stay as they are while it runs */
+    const struct entry *entry;
+    const struct session *session;
+    void (*ended)(struct effect_run *run, const struct effect_result *result);
+    struct fetch *fetch; /* the effect's own */
+};
+
+#define EFFECT_ENDED 1
+
+/*
+ * Runs an effect. 0: it is under way, and `ended` will run once, later. EFFECT_ENDED: it has ended at once, *result
+ * says how, and `ended` will not run.
+ */
+MUST_CHECK int effect_start(enum action action, struct effect_run *run, struct effect_result *result);
+
+/* Breaks it off where that is possible: true when `ended` will not run any more. Mails cannot be called back. */
+MUST_CHECK bool effect_abandon(struct effect_run *run);

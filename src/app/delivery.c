@@ -1,0 +1,513 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/version.h"
+#include "core/decision.h"
+#include "stripe/api.h"
+#include "worker_private.h"
+
+/*
+ * Drives one event: performs what job_step() orders, and tells it what came of that.
+ *
+ * Happy path: open → fetch → act, record, act, record → finish. See core/job.h for what leads elsewhere; here nothing
+ * is decided.
+ */
+#define SESSION_MAXIMUM (1u << 20) /* bytes of a session's JSON */
+
+static void perform(struct delivery *delivery);
+
+/* ---- talking to the job */
+
+static void step(struct delivery *delivery, const struct job_input *input)
+{
+    const struct settings *settings = delivery->worker->options.settings;
+    struct job_limits limits = {
+        .max_attempts = (unsigned)settings->max_attempts,
+        .retry_base_ms = settings->retry_base_ms,
+        .retry_cap_ms = settings->retry_cap_ms,
+    };
+    struct job_input whole = *input;
+    random_bytes(&whole.random, sizeof(whole.random));
+    struct job_order order = job_step(&delivery->job, &limits, &whole);
+    if (order.action == JOB_WAIT) {
+        return;
+    }
+    delivery->order = order;
+    delivery->wait = DELIVERY_RUNNING;
+    perform(delivery);
+}
+
+static void step_event(struct delivery *delivery, enum job_event event)
+{
+    struct job_input input = {.event = event};
+    step(delivery, &input);
+}
+
+static const struct action_list *actions_of(const struct delivery *delivery)
+{
+    const struct settings *settings = delivery->worker->options.settings;
+    return delivery->entry->kind == EVENT_VERIFIED ? &settings->actions_verified : &settings->actions_requires_input;
+}
+
+/* ---- asking Redis: an answer that does not come is asked for again when Redis is back */
+
+static void stall(struct delivery *delivery)
+{
+    delivery->wait = DELIVERY_STALLED;
+}
+
+static void asked(struct delivery *delivery, int status)
+{
+    delivery->redis_pending = status == 0;
+    if (status < 0) {
+        stall(delivery);
+    }
+}
+
+static struct delivery *answered(struct lease_call *call)
+{
+    struct delivery *delivery = CONTAINER_OF(call, struct delivery, lease_call);
+    delivery->redis_pending = false;
+    return delivery;
+}
+
+/* LEASE_LOST ends it, LEASE_UNKNOWN stalls it; true: go on. */
+static bool holds(struct delivery *delivery, enum lease_outcome outcome)
+{
+    if (outcome == LEASE_UNKNOWN) {
+        stall(delivery);
+        return false;
+    }
+    if (outcome == LEASE_LOST) {
+        step_event(delivery, JOB_LOST);
+        return false;
+    }
+    return true;
+}
+
+/* ---- opening */
+
+static void on_opened(struct lease_call *call, enum lease_outcome outcome)
+{
+    struct delivery *delivery = answered(call);
+    if (!holds(delivery, outcome)) {
+        return;
+    }
+    delivery->ledger = call->ledger;
+    bool acts = decision_is_needed(delivery->entry->kind) && actions_of(delivery)->count > 0;
+    struct job_input input = {
+        .event = acts ? JOB_OPENED : JOB_OPENED_IDLE,
+        .failures = call->ledger.failures,
+        .takeovers = call->ledger.takeovers,
+    };
+    step(delivery, &input);
+}
+
+static void open_ledger(struct delivery *delivery)
+{
+    delivery->lease_call.effects = action_names; /* so bit N of the ledger is enum action N */
+    delivery->lease_call.effect_count = ACTIONS;
+    delivery->lease_call.callback = on_opened;
+    asked(delivery, lease_open(&delivery->lease, &delivery->lease_call));
+}
+
+/* ---- fetching */
+
+static void fail(struct delivery *delivery, bool for_good, const struct job_fault *fault, uint64_t retry_after_ms)
+{
+    struct job_input input = {
+        .event = for_good ? JOB_FAILED : JOB_DEFERRED, .fault = fault, .retry_after_ms = retry_after_ms};
+    step(delivery, &input);
+}
+
+/* The effects that this event calls for, as the ledger knows them. */
+static void act_on_session(struct delivery *delivery)
+{
+    const struct action_list *actions = actions_of(delivery);
+    struct job_input input = {.event = JOB_FETCHED, .effect_count = actions->count, .fault = &delivery->ledger.fault};
+    for (size_t i = 0; i < actions->count; i++) {
+        unsigned bit = 1u << actions->items[i];
+        input.effects[i] = delivery->ledger.done & bit     ? JOB_EFFECT_DONE
+                           : delivery->ledger.failed & bit ? JOB_EFFECT_FAILED
+                                                           : JOB_EFFECT_TODO;
+    }
+    if (decision_make(delivery->entry->kind, delivery->session) == DECISION_SUPERSEDED) {
+        input.event = JOB_SUPERSEDED;
+    }
+    step(delivery, &input);
+}
+
+static void count_fetch(struct delivery *delivery, enum telemetry_result result)
+{
+    struct telemetry *telemetry = delivery->worker->options.telemetry;
+    telemetry_add(&telemetry->fetches[result], 1);
+    telemetry_observe(&telemetry->fetch_time, clock_monotonic_ns() - delivery->fetch_started_ns);
+}
+
+static void on_fetched(void *context, const struct fetch_result *result)
+{
+    static const enum telemetry_result results[] = {
+        [API_OK] = RESULT_DONE, [API_TRANSIENT] = RESULT_TRANSIENT, [API_PERMANENT] = RESULT_PERMANENT};
+    struct delivery *delivery = context;
+    delivery->fetch = NULL;
+    struct api_reply reply = {
+        .status = result->status,
+        .timed_out = result->fault == FETCH_TIMEOUT,
+        .retry_after = result->retry_after,
+        .should_retry = result->should_retry,
+        .request_id = result->request_id,
+        .rate_limit_reason = result->rate_limit_reason,
+        .body = result->body,
+    };
+    struct api_verdict verdict;
+    struct job_fault fault;
+    api_judge(&reply, &verdict);
+    count_fetch(delivery, results[verdict.outcome]);
+    if (verdict.outcome != API_OK) {
+        job_fault_set(&fault, verdict.reason, "%s", verdict.error);
+        fail(delivery, verdict.outcome == API_PERMANENT, &fault, verdict.retry_after_ms);
+        return;
+    }
+    session_free(delivery->session);
+    if (session_parse(result->body, delivery->worker->options.settings->verified_outputs, &delivery->session) != 0) {
+        job_fault_set(&fault, "stripe_unreadable",
+                      "Stripe's API answered 200, but not with a session: check STRIPE_API_BASE");
+        fail(delivery, false, &fault, 0);
+        return;
+    }
+    act_on_session(delivery);
+}
+
+static void start_fetch(struct delivery *delivery)
+{
+    const struct settings *settings = delivery->worker->options.settings;
+    struct buffer url = {0};
+    struct buffer version = {0};
+    struct buffer account = {0};
+    buffer_append_format(&version, "Stripe-Version: %s", settings->stripe_api_version);
+    buffer_append_format(&account, "Stripe-Account: %.*s", TEXT_ARGUMENTS(delivery->entry->account));
+    int status =
+        api_session_url(text_of(settings->stripe_api_base), delivery->entry->session, settings->verified_outputs, &url);
+    struct fetch_request request = {
+        .url = url.data,
+        .bearer = secret_reveal(&settings->stripe_key).data,
+        .headers = {version.data, delivery->entry->account.length > 0 ? account.data : NULL},
+        .timeout_ms = settings->stripe_timeout_ms,
+        .max_response = SESSION_MAXIMUM,
+    };
+    delivery->fetch_started_ns = clock_monotonic_ns();
+    if (status == 0) {
+        status = fetch_start(delivery->worker->fetcher, &request, on_fetched, delivery, &delivery->fetch);
+    }
+    buffer_free(&url);
+    buffer_free(&version);
+    buffer_free(&account);
+    if (status < 0) {
+        struct job_fault fault;
+        job_fault_set(&fault, "stripe_misconfigured", "the session cannot be asked for: check STRIPE_API_BASE");
+        fail(delivery, false, &fault, 0);
+    }
+}
+
+static void on_rate(struct rate_call *call, int64_t wait_ms)
+{
+    struct delivery *delivery = CONTAINER_OF(call, struct delivery, rate_call);
+    delivery->redis_pending = false;
+    if (wait_ms < 0) {
+        stall(delivery);
+    } else if (wait_ms == 0) {
+        start_fetch(delivery);
+    } else {
+        delivery->wait = DELIVERY_PACED;
+        delivery->wake_at_ms = uv_now(delivery->worker->loop) + (uint64_t)wait_ms;
+        worker_poke(delivery->worker);
+    }
+}
+
+static void take_moment(struct delivery *delivery)
+{
+    const struct settings *settings = delivery->worker->options.settings;
+    delivery->rate_call.callback = on_rate;
+    asked(delivery, rate_take(delivery->worker->options.queue, &delivery->rate_call, delivery->entry->livemode,
+                              settings->stripe_rate));
+}
+
+/* ---- effects */
+
+static void note_effect(struct delivery *delivery, const struct effect_result *result)
+{
+    static const enum telemetry_result results[] = {
+        [EFFECT_DONE] = RESULT_DONE, [EFFECT_TRANSIENT] = RESULT_TRANSIENT, [EFFECT_PERMANENT] = RESULT_PERMANENT};
+    enum action action = actions_of(delivery)->items[delivery->job.effect];
+    telemetry_add(&delivery->worker->options.telemetry->effects[action][results[result->outcome]], 1);
+    if (result->outcome != EFFECT_DONE) {
+        log_warn("effect failed", LOG_TEXT("event", delivery->entry->event), LOG_STRING("effect", action_names[action]),
+                 LOG_STRING("reason", result->fault.reason), LOG_STRING("error", result->fault.error));
+    }
+}
+
+static void end_effect(struct delivery *delivery, const struct effect_result *result)
+{
+    delivery->effect_running = false;
+    note_effect(delivery, result);
+    if (result->outcome == EFFECT_DONE) {
+        step_event(delivery, JOB_SUCCEEDED);
+    } else {
+        fail(delivery, result->outcome == EFFECT_PERMANENT, &result->fault, result->retry_after_ms);
+    }
+}
+
+static void on_effect_ended(struct effect_run *run, const struct effect_result *result)
+{
+    end_effect(CONTAINER_OF(run, struct delivery, effect), result);
+}
+
+/* A worker that was frozen may have lost its events meanwhile: an effect is begun only on a lease that is surely ours.
+ */
+static bool lease_is_fresh(const struct delivery *delivery)
+{
+    uv_update_time(delivery->worker->loop);
+    uint64_t age = uv_now(delivery->worker->loop) - delivery->alive_at_ms;
+    return age < delivery->worker->options.settings->claim_after_ms * 2 / 3;
+}
+
+static void run_effect(struct delivery *delivery)
+{
+    if (!lease_is_fresh(delivery)) {
+        delivery->wait = DELIVERY_UNSURE;
+        worker_poke(delivery->worker);
+        return;
+    }
+    delivery->effect = (struct effect_run){
+        .tools = &delivery->worker->tools,
+        .entry = delivery->entry,
+        .session = delivery->session,
+        .ended = on_effect_ended,
+    };
+    struct effect_result result;
+    delivery->effect_running = true;
+    if (effect_start(actions_of(delivery)->items[delivery->job.effect], &delivery->effect, &result) == EFFECT_ENDED) {
+        end_effect(delivery, &result);
+    }
+}
+
+static void on_recorded(struct lease_call *call, enum lease_outcome outcome)
+{
+    struct delivery *delivery = answered(call);
+    if (holds(delivery, outcome)) {
+        step_event(delivery, JOB_RECORDED);
+    }
+}
+
+static void record_effect(struct delivery *delivery)
+{
+    const char *name = action_names[actions_of(delivery)->items[delivery->job.effect]];
+    delivery->lease_call.callback = on_recorded;
+    int status;
+    if (delivery->job.effects[delivery->job.effect] == JOB_EFFECT_DONE) {
+        status = lease_record_done(&delivery->lease, &delivery->lease_call, name);
+    } else {
+        status = lease_record_failed(&delivery->lease, &delivery->lease_call, name, &delivery->job.fault);
+    }
+    asked(delivery, status);
+}
+
+/* ---- closing */
+
+static const char *status_of(const struct delivery *delivery)
+{
+    /* Without a fetch, the kind of the event tells the status. */
+    static const char *const statuses[EVENT_KINDS] = {
+        [EVENT_CREATED] = "requires_input", [EVENT_PROCESSING] = "processing", [EVENT_CANCELED] = "canceled"};
+    return delivery->session ? delivery->session->status_text : statuses[delivery->entry->kind];
+}
+
+static void write_effects(const struct delivery *delivery, char effects[64])
+{
+    const struct action_list *actions = actions_of(delivery);
+    effects[0] = '\0';
+    for (size_t i = 0; i < delivery->job.effect_count; i++) {
+        if (delivery->job.effects[i] == JOB_EFFECT_DONE) {
+            (void)strcat(effects, effects[0] ? "," : "");
+            (void)strcat(effects, action_names[actions->items[i]]);
+        }
+    }
+}
+
+static void note_ending(struct delivery *delivery)
+{
+    static const struct {
+        enum telemetry_ending ending;
+        const char *message;
+    } endings[] = {
+        [JOB_FINISH] = {ENDING_DONE, "event done"},
+        [JOB_FINISH_SUPERSEDED] = {ENDING_SUPERSEDED, "event superseded"},
+        [JOB_RETRY] = {ENDING_RETRIED, "event will be tried again"},
+        [JOB_BURY] = {ENDING_DEAD, "event moved to the dead letters"},
+        [JOB_RELEASE] = {ENDING_HANDED_BACK, "event handed back"},
+    };
+    enum job_action action = delivery->order.action;
+    telemetry_add(&delivery->worker->options.telemetry->endings[endings[action].ending], 1);
+    struct log_field event = LOG_TEXT("event", delivery->entry->event);
+    struct log_field type = LOG_TEXT("type", delivery->entry->type);
+    struct log_field session = LOG_TEXT("session", delivery->entry->session);
+    struct log_field reason = LOG_STRING("reason", delivery->job.fault.reason);
+    struct log_field error = LOG_STRING("error", delivery->job.fault.error);
+    struct log_field attempt = LOG_NUMBER("attempt", delivery->job.failures + 1);
+    if (action == JOB_RETRY) {
+        log_info(endings[action].message, event, type, session, reason, error, attempt,
+                 LOG_NUMBER("delay_ms", delivery->order.delay_ms));
+    } else if (action == JOB_BURY) {
+        log_error(endings[action].message, event, type, session, reason, error, attempt);
+    } else {
+        log_info(endings[action].message, event, type, session,
+                 LOG_NUMBER("age_ms", clock_wall_ms() - delivery->entry->received_ms));
+    }
+}
+
+static void on_ended(struct lease_call *call, enum lease_outcome outcome)
+{
+    struct delivery *delivery = answered(call);
+    if (holds(delivery, outcome)) {
+        note_ending(delivery);
+        step_event(delivery, JOB_CLOSED);
+    }
+}
+
+static void end_event(struct delivery *delivery)
+{
+    static const char *const outcomes[] = {
+        [JOB_FINISH] = "done", [JOB_FINISH_SUPERSEDED] = "superseded", [JOB_BURY] = "dead"};
+    char effects[64];
+    write_effects(delivery, effects);
+    struct lease_ending ending = {
+        .user = delivery->session ? delivery->session->user : NULL,
+        .status = status_of(delivery),
+        .outcome = outcomes[delivery->order.action],
+        .effects = effects,
+    };
+    delivery->lease_call.callback = on_ended;
+    if (delivery->order.action == JOB_BURY) {
+        asked(delivery, lease_bury(&delivery->lease, &delivery->lease_call, &ending, &delivery->job.fault,
+                                   delivery->job.failures + 1));
+    } else {
+        asked(delivery, lease_finish(&delivery->lease, &delivery->lease_call, &ending));
+    }
+}
+
+static void schedule_event(struct delivery *delivery)
+{
+    delivery->lease_call.callback = on_ended;
+    if (delivery->order.action == JOB_RETRY) {
+        asked(delivery, lease_retry(&delivery->lease, &delivery->lease_call, delivery->order.delay_ms));
+    } else {
+        asked(delivery, lease_release(&delivery->lease, &delivery->lease_call));
+    }
+}
+
+static void forget(struct delivery *delivery)
+{
+    struct worker *worker = delivery->worker;
+    if (delivery->fetch) {
+        fetch_cancel(delivery->fetch);
+        delivery->fetch = NULL;
+    }
+    /* Whoever still reports to it keeps it until then: see delivery_lose(). */
+    session_free(delivery->session);
+    free(delivery->entry);
+    worker_forget(worker, delivery);
+}
+
+/* ---- performing */
+
+static void perform(struct delivery *delivery)
+{
+    switch (delivery->order.action) {
+    case JOB_FETCH:
+        take_moment(delivery);
+        break;
+    case JOB_ACT:
+        run_effect(delivery);
+        break;
+    case JOB_RECORD:
+        record_effect(delivery);
+        break;
+    case JOB_FINISH:
+    case JOB_FINISH_SUPERSEDED:
+    case JOB_BURY:
+        end_event(delivery);
+        break;
+    case JOB_RETRY:
+    case JOB_RELEASE:
+        schedule_event(delivery);
+        break;
+    case JOB_FORGET:
+        forget(delivery);
+        break;
+    case JOB_WAIT: /* the first order of all: nothing was stepped yet */
+    default:
+        open_ledger(delivery);
+        break;
+    }
+}
+
+/* ---- for the worker */
+
+void delivery_start(struct worker *worker, struct entry *entry)
+{
+    struct delivery *delivery = calloc(1, sizeof(*delivery));
+    if (!delivery) {
+        free(entry); /* it stays pending, and is claimed when there is memory again */
+        return;
+    }
+    delivery->worker = worker;
+    delivery->entry = entry;
+    delivery->alive_at_ms = uv_now(worker->loop);
+    delivery->lease = (struct lease){.queue = worker->options.queue, .consumer = worker->consumer, .entry = entry};
+    list_append(&worker->deliveries, &delivery->link);
+    worker->active++;
+    perform(delivery);
+}
+
+void delivery_continue(struct delivery *delivery)
+{
+    bool paced = delivery->wait == DELIVERY_PACED;
+    delivery->wait = DELIVERY_RUNNING;
+    if (paced) {
+        start_fetch(delivery);
+    } else {
+        perform(delivery);
+    }
+}
+
+void delivery_lose(struct delivery *delivery)
+{
+    /* What Redis or the mailer will still report ends it there: every operation finds the lease gone. */
+    if (delivery->redis_pending || (delivery->effect_running && !effect_abandon(&delivery->effect))) {
+        return;
+    }
+    telemetry_add(&delivery->worker->options.telemetry->endings[ENDING_LOST], 1);
+    log_warn("event was taken over by another worker", LOG_TEXT("event", delivery->entry->event));
+    step_event(delivery, JOB_LOST);
+}
+
+void delivery_stop(struct delivery *delivery)
+{
+    bool nothing_begun = delivery->fetch || delivery->wait == DELIVERY_PACED || delivery->wait == DELIVERY_UNSURE;
+    if (nothing_begun) {
+        delivery_break_off(delivery);
+    } else {
+        step_event(delivery, JOB_STOP);
+    }
+}
+
+void delivery_break_off(struct delivery *delivery)
+{
+    if (delivery->redis_pending || (delivery->effect_running && !effect_abandon(&delivery->effect))) {
+        return;
+    }
+    step_event(delivery, JOB_LOST); /* the worker's last act is to hand back whatever is still pending */
+}

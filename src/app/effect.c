@@ -1,0 +1,31 @@
+#include "app/effect.h"
+
+#include "effect_private.h"
+
+int effect_start(enum action action, struct effect_run *run, struct effect_result *result)
+{
+    static int (*const starts[ACTIONS])(struct effect_run *, struct effect_result *) = {
+        [ACTION_EMAIL] = effect_email_start,
+        [ACTION_ONBOARDING] = effect_onboarding_start,
+    };
+    *result = (struct effect_result){0};
+    run->fetch = NULL;
+    return starts[action](run, result);
+}
+
+bool effect_abandon(struct effect_run *run)
+{
+    if (!run->fetch) {
+        return false;
+    }
+    fetch_cancel(run->fetch);
+    run->fetch = NULL;
+    return true;
+}
+
+int effect_fail(struct effect_result *result, enum effect_outcome outcome, const char *reason, const char *error)
+{
+    result->outcome = outcome;
+    job_fault_set(&result->fault, reason, "%s", error);
+    return EFFECT_ENDED;
+}

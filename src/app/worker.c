@@ -1,0 +1,451 @@
+#include "app/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <hiredis/hiredis.h>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/version.h"
+#include "worker_private.h"
+
+#define READ_MAXIMUM 64 /* entries of one read: their bodies come along */
+#define DUE_INTERVAL_MS 1000
+#define STOP_INTERVAL_MS 200
+#define STALL_INTERVAL_MS 100
+
+static char user_agent[64];
+
+static void on_tick(uv_timer_t *timer);
+static void surrender(struct worker *worker);
+static void close_parts(struct worker *worker);
+
+/* ---- taking events */
+
+static size_t room(const struct worker *worker)
+{
+    return worker->options.concurrency > worker->active ? worker->options.concurrency - worker->active : 0;
+}
+
+static void start_ready(struct worker *worker)
+{
+    struct list *first;
+    while (room(worker) > 0 && !worker->stopping && (first = list_first(&worker->ready)) != NULL) {
+        list_remove(first);
+        delivery_start(worker, LIST_OBJECT(first, struct entry, link));
+    }
+}
+
+static size_t count_list(const struct list *head)
+{
+    size_t count = 0;
+    for (const struct list *member = head->next; member != head; member = member->next) {
+        count++;
+    }
+    return count;
+}
+
+static void on_entries(void *context, enum inbox_source source, struct list *entries, int64_t next_ms)
+{
+    struct worker *worker = context;
+    uint64_t now = uv_now(worker->loop);
+    size_t count = count_list(entries);
+    if (source == INBOX_NEW) {
+        worker->reading = false;
+    } else if (source == INBOX_DUE) {
+        uint64_t wait = next_ms >= 0 && next_ms < DUE_INTERVAL_MS ? (uint64_t)next_ms : DUE_INTERVAL_MS;
+        worker->due_at_ms = now + (count > 0 ? 0 : wait);
+    } else if (count > 0) {
+        log_warn("events of a silent worker are taken over", LOG_NUMBER("count", count),
+                 LOG_STRING("consumer", worker->consumer));
+    }
+    telemetry_add(&worker->options.telemetry->taken[source], count);
+    LIST_EACH(entries, member, following)
+    {
+        list_remove(member);
+        list_append(&worker->ready, member);
+    }
+    worker_poke(worker);
+}
+
+/* What could not be asked now is asked again at its next time. */
+static void asked(int status)
+{
+    if (status < 0 && status != -EBUSY) {
+        log_debug("redis takes no request now", LOG_NUMBER("status", status));
+    }
+}
+
+/* Events are asked for only when there is room, so that others can have what we could not begin. */
+static void ask_for_more(struct worker *worker, uint64_t now)
+{
+    size_t free_places = room(worker);
+    if (worker->stopping || !list_is_empty(&worker->ready) || free_places == 0 ||
+        !queue_is_ready(worker->options.queue)) {
+        return;
+    }
+    size_t count = free_places < READ_MAXIMUM ? free_places : READ_MAXIMUM;
+    if (now >= worker->due_at_ms) {
+        worker->due_at_ms = now + DUE_INTERVAL_MS; /* until the answer knows better */
+        asked(inbox_due(worker->inbox, count));
+    }
+    if (now >= worker->claim_at_ms) {
+        worker->claim_at_ms = now + worker->options.settings->claim_after_ms / 2;
+        asked(inbox_claim(worker->inbox, count));
+    }
+    if (worker->read_is_ready && !worker->reading) {
+        worker->reading = inbox_read(worker->inbox, count) == 0;
+    }
+}
+
+/* ---- signs of life */
+
+static bool is_among(const redisReply *lost, struct text id)
+{
+    for (size_t i = 0; i < lost->elements; i++) {
+        if (text_equal(id, (struct text){.data = lost->element[i]->str, .length = (size_t)lost->element[i]->len})) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void take_renewal(struct worker *worker, const redisReply *lost)
+{
+    LIST_EACH(&worker->deliveries, member, following)
+    {
+        struct delivery *delivery = LIST_OBJECT(member, struct delivery, link);
+        if (is_among(lost, delivery->entry->id)) {
+            delivery_lose(delivery);
+            continue;
+        }
+        delivery->alive_at_ms = worker->renew_sent_ms;
+        if (delivery->wait == DELIVERY_UNSURE) {
+            delivery_continue(delivery);
+        }
+    }
+    LIST_EACH(&worker->ready, waiting, next)
+    {
+        struct entry *entry = LIST_OBJECT(waiting, struct entry, link);
+        if (is_among(lost, entry->id)) {
+            list_remove(waiting);
+            free(entry);
+        }
+    }
+}
+
+static void on_renewed(struct redis_call *call, const redisReply *reply)
+{
+    struct worker *worker = CONTAINER_OF(call, struct worker, renew_call);
+    worker->renewing = false;
+    if (reply && reply->type == REDIS_REPLY_ARRAY) {
+        take_renewal(worker, reply);
+    }
+    worker_poke(worker);
+}
+
+static bool is_unsure(struct worker *worker)
+{
+    LIST_EACH(&worker->deliveries, member, following)
+    {
+        if (LIST_OBJECT(member, struct delivery, link)->wait == DELIVERY_UNSURE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Oldest first: with more events than fit into one sign of life, each turn renews those that need it most. */
+static size_t collect_ids(struct worker *worker, struct text ids[LEASE_RENEW_BATCH])
+{
+    size_t count = 0;
+    LIST_EACH(&worker->deliveries, member, following)
+    {
+        if (count < LEASE_RENEW_BATCH) {
+            ids[count++] = LIST_OBJECT(member, struct delivery, link)->entry->id;
+        }
+    }
+    LIST_EACH(&worker->ready, waiting, next)
+    {
+        if (count < LEASE_RENEW_BATCH) {
+            ids[count++] = LIST_OBJECT(waiting, struct entry, link)->id;
+        }
+    }
+    return count;
+}
+
+static void renew(struct worker *worker, uint64_t now)
+{
+    struct text ids[LEASE_RENEW_BATCH];
+    if (worker->renewing || (now < worker->renew_at_ms && !is_unsure(worker))) {
+        return;
+    }
+    worker->renew_at_ms = now + worker->options.settings->claim_after_ms / 4;
+    size_t count = collect_ids(worker, ids);
+    if (count == 0) {
+        return;
+    }
+    worker->renew_call.callback = on_renewed;
+    worker->renew_sent_ms = now;
+    worker->renewing = lease_renew(worker->options.queue, worker->consumer, ids, count, &worker->renew_call) == 0;
+}
+
+/* ---- the tick */
+
+static void earlier(uint64_t *soonest, uint64_t time)
+{
+    *soonest = time < *soonest ? time : *soonest;
+}
+
+static void wind(struct worker *worker, uint64_t now)
+{
+    uint64_t soonest = now + DUE_INTERVAL_MS;
+    if (worker->stopping) {
+        soonest = now + STOP_INTERVAL_MS;
+    } else {
+        earlier(&soonest, worker->due_at_ms);
+        earlier(&soonest, worker->claim_at_ms);
+    }
+    earlier(&soonest, worker->renew_at_ms);
+    LIST_EACH(&worker->deliveries, member, following)
+    {
+        const struct delivery *delivery = LIST_OBJECT(member, struct delivery, link);
+        if (delivery->wait == DELIVERY_PACED) {
+            earlier(&soonest, delivery->wake_at_ms);
+        } else if (delivery->wait == DELIVERY_STALLED) {
+            earlier(&soonest, now + STALL_INTERVAL_MS);
+        }
+    }
+    (void)uv_timer_start(&worker->tick, on_tick, soonest > now ? soonest - now : 1, 0);
+}
+
+static void continue_waiting(struct worker *worker, uint64_t now)
+{
+    bool redis = queue_is_ready(worker->options.queue);
+    LIST_EACH(&worker->deliveries, member, following)
+    {
+        struct delivery *delivery = LIST_OBJECT(member, struct delivery, link);
+        bool goes_on = (delivery->wait == DELIVERY_PACED && now >= delivery->wake_at_ms) ||
+                       (delivery->wait == DELIVERY_STALLED && redis);
+        if (goes_on) {
+            delivery_continue(delivery);
+        }
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    uint64_t now = uv_now(worker->loop);
+    continue_waiting(worker, now);
+    if (worker->stopping && now >= worker->stop_deadline_ms) {
+        if (worker->options.mailer) {
+            mailer_abort(worker->options.mailer);
+        }
+        LIST_EACH(&worker->deliveries, member, following)
+        {
+            delivery_break_off(LIST_OBJECT(member, struct delivery, link));
+        }
+    }
+    worker_poke(worker);
+}
+
+void worker_poke(struct worker *worker)
+{
+    uint64_t now = uv_now(worker->loop);
+    if (worker->surrendering) {
+        return;
+    }
+    start_ready(worker);
+    ask_for_more(worker, now);
+    renew(worker, now);
+    telemetry_set(&worker->options.telemetry->in_process, worker->active);
+    if (worker->stopping && worker->active == 0 && !worker->inbox_open && !worker->renewing) {
+        surrender(worker);
+    } else {
+        wind(worker, now);
+    }
+}
+
+void worker_forget(struct worker *worker, struct delivery *delivery)
+{
+    list_remove(&delivery->link);
+    free(delivery);
+    worker->active--;
+    worker_poke(worker);
+}
+
+void worker_resume(struct worker *worker)
+{
+    worker->due_at_ms = 0;
+    continue_waiting(worker, uv_now(worker->loop));
+    worker_poke(worker);
+}
+
+static void on_inbox_ready(void *context)
+{
+    struct worker *worker = context;
+    worker->read_is_ready = true;
+    worker_poke(worker);
+}
+
+/* ---- opening */
+
+static void make_names(struct worker *worker)
+{
+    char host[64] = "unknown";
+    char unique[9];
+    (void)gethostname(host, sizeof(host) - 1);
+    for (char *at = host; *at; at++) {
+        bool fine = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') ||
+                    *at == '-' || *at == '.';
+        *at = fine ? *at : '-';
+    }
+    random_hex(unique, 8); /* so that no two workers ever share a name: owning is by name */
+    (void)snprintf(worker->consumer, sizeof(worker->consumer), "%s-%s-%u", host, unique, worker->options.loop);
+    (void)snprintf(worker->reader_name, sizeof(worker->reader_name), "identihook-reader-%s", worker->consumer);
+}
+
+static void part_closed(void *context)
+{
+    struct worker *worker = context;
+    if (--worker->open_parts == 0) {
+        void (*stopped)(void *) = worker->stopped;
+        void *stopped_context = worker->stopped_context;
+        free(worker);
+        stopped(stopped_context);
+    }
+}
+
+static void ignore(void *context)
+{
+    (void)context;
+}
+
+static int open_parts(struct worker *worker)
+{
+    const struct settings *settings = worker->options.settings;
+    struct fetcher_options fetcher_options = {
+        .user_agent = user_agent,
+        .ca_file = settings->ca_file,
+        .max_concurrent = worker->options.concurrency,
+    };
+    struct inbox_options inbox_options = {
+        .url = &settings->redis,
+        .reader_name = worker->reader_name,
+        .consumer = worker->consumer,
+        .call_timeout_ms = settings->enqueue_timeout_ms,
+        .claim_after_ms = settings->claim_after_ms,
+        .on_entries = on_entries,
+        .on_ready = on_inbox_ready,
+        .context = worker,
+    };
+    (void)snprintf(user_agent, sizeof(user_agent), "identihook/%s", version_text());
+    int status = fetcher_create(worker->loop, &fetcher_options, &worker->fetcher);
+    if (status == 0 && worker->options.mailer) {
+        status = mail_outlet_open(worker->options.mailer, worker->loop, &worker->mail);
+    }
+    if (status == 0) {
+        status = inbox_open(worker->loop, worker->options.queue, &inbox_options, &worker->inbox);
+        worker->inbox_open = status == 0;
+    }
+    return status;
+}
+
+int worker_open(uv_loop_t *loop, const struct worker_options *options, struct worker **opened)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+    if (!worker) {
+        return -ENOMEM;
+    }
+    worker->options = *options;
+    worker->loop = loop;
+    list_init(&worker->ready);
+    list_init(&worker->deliveries);
+    make_names(worker);
+    (void)uv_timer_init(loop, &worker->tick);
+    worker->tick.data = worker;
+    int status = open_parts(worker);
+    if (status < 0) {
+        worker->stopped = ignore;
+        close_parts(worker);
+        return status;
+    }
+    worker->tools =
+        (struct effect_tools){.settings = options->settings, .fetcher = worker->fetcher, .mail = worker->mail};
+    worker->claim_at_ms = uv_now(loop); /* at once: what the last process left may be old enough */
+    worker->renew_at_ms = uv_now(loop);
+    wind(worker, uv_now(loop));
+    *opened = worker;
+    return 0;
+}
+
+/* ---- stopping: no more events, then no deliveries, then no consumer, then nothing */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    part_closed(handle->data);
+}
+
+static void close_parts(struct worker *worker)
+{
+    worker->surrendering = true;
+    worker->open_parts = 1 + (worker->fetcher != NULL) + (worker->mail != NULL);
+    if (worker->fetcher) {
+        fetcher_close(worker->fetcher, part_closed, worker);
+    }
+    if (worker->mail) {
+        mail_outlet_close(worker->mail, part_closed, worker);
+    }
+    uv_close((uv_handle_t *)&worker->tick, on_timer_closed);
+}
+
+static void on_surrendered(struct redis_call *call, const redisReply *reply)
+{
+    struct worker *worker = CONTAINER_OF(call, struct worker, surrender_call);
+    if (reply && reply->type == REDIS_REPLY_INTEGER && reply->integer >= LEASE_SURRENDER_BATCH) {
+        surrender(worker);
+        return;
+    }
+    close_parts(worker);
+}
+
+static void surrender(struct worker *worker)
+{
+    worker->surrendering = true;
+    worker->surrender_call.callback = on_surrendered;
+    LIST_EACH(&worker->ready, member, following)
+    {
+        free(LIST_OBJECT(member, struct entry, link));
+    }
+    list_init(&worker->ready);
+    if (lease_surrender(worker->options.queue, worker->consumer, &worker->surrender_call) < 0) {
+        /* Redis is away: others claim what is left when the lease has run out. */
+        close_parts(worker);
+    }
+}
+
+static void on_inbox_closed(void *context)
+{
+    struct worker *worker = context;
+    worker->inbox_open = false;
+    worker_poke(worker);
+}
+
+void worker_stop(struct worker *worker, uint64_t timeout_ms, void (*stopped)(void *context), void *context)
+{
+    worker->stopping = true;
+    worker->stopped = stopped;
+    worker->stopped_context = context;
+    worker->stop_deadline_ms = uv_now(worker->loop) + timeout_ms;
+    inbox_close(worker->inbox, on_inbox_closed, worker);
+    LIST_EACH(&worker->deliveries, member, following)
+    {
+        delivery_stop(LIST_OBJECT(member, struct delivery, link));
+    }
+    wind(worker, uv_now(worker->loop));
+}

@@ -1,0 +1,93 @@
+#pragma once
+
+#include "app/effect.h"
+#include "app/worker.h"
+#include "base/list.h"
+#include "store/inbox.h"
+#include "store/lease.h"
+#include "store/rate.h"
+
+/* What worker.c and delivery.c share. The worker owns the deliveries. */
+struct worker {
+    struct worker_options options;
+    uv_loop_t *loop;
+    struct inbox *inbox;
+    struct fetcher *fetcher;
+    struct mail_outlet *mail;
+    struct effect_tools tools;
+    char consumer[128];
+    char reader_name[160];
+    uv_timer_t tick;        /* rings at the soonest of the times below */
+    struct list ready;      /* of struct entry: taken, not started for want of room */
+    struct list deliveries; /* of struct delivery */
+    size_t active;          /* in `deliveries` */
+    bool read_is_ready;     /* the reading connection is there */
+    bool reading;           /* a blocking read is under way */
+    uint64_t due_at_ms;     /* loop time */
+    uint64_t claim_at_ms;
+    uint64_t renew_at_ms;
+    struct redis_call renew_call;
+    bool renewing;
+    uint64_t renew_sent_ms;
+    bool stopping;
+    bool inbox_open;
+    bool surrendering;
+    struct redis_call surrender_call;
+    uint64_t stop_deadline_ms;
+    int open_parts; /* while closing */
+    void (*stopped)(void *context);
+    void *stopped_context;
+};
+
+/* Why a delivery does not go on by itself. */
+enum delivery_wait {
+    DELIVERY_RUNNING, /* something under way will report */
+    DELIVERY_STALLED, /* for Redis: its order is performed again when Redis is back */
+    DELIVERY_UNSURE,  /* for a sign of life to be confirmed, before an effect is begun */
+    DELIVERY_PACED,   /* for its moment to read Stripe's API: wake_at_ms */
+};
+
+/* One event on its way through this worker. */
+struct delivery {
+    struct list link; /* in worker->deliveries */
+    struct worker *worker;
+    struct entry *entry;
+    struct job job;
+    struct job_order order; /* what is being done */
+    enum delivery_wait wait;
+    uint64_t wake_at_ms;
+    uint64_t alive_at_ms; /* loop time at which the lease was last known to be ours */
+    struct lease lease;
+    struct lease_call lease_call;
+    struct lease_ledger ledger;
+    struct rate_call rate_call;
+    struct fetch *fetch; /* NULL: none under way */
+    uint64_t fetch_started_ns;
+    struct session *session; /* NULL until fetched */
+    struct effect_run effect;
+    bool effect_running;
+    bool redis_pending; /* a call to Redis will report */
+};
+
+/* Starts on `entry`, which it takes. */
+void delivery_start(struct worker *worker, struct entry *entry);
+
+/* Goes on with what it waits for: Redis is back, its moment has come, or its lease was confirmed. */
+void delivery_continue(struct delivery *delivery);
+
+/* The lease was lost. */
+void delivery_lose(struct delivery *delivery);
+
+/* The worker is to stop: ends soon after the step at hand. */
+void delivery_stop(struct delivery *delivery);
+
+/* The time to stop is up: gives up what can be given up. */
+void delivery_break_off(struct delivery *delivery);
+
+/* ---- worker.c, for the deliveries */
+
+/* The delivery has ended and may be freed. */
+void worker_forget(struct worker *worker, struct delivery *delivery);
+
+/* Something has changed: start, take and ask what can be started, taken and asked. */
+void worker_poke(struct worker *worker);

@@ -1,0 +1,46 @@
+#include "cli/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const struct command command_table[] = {
+    {"serve", "[--role all|ingest|worker]", "receive, queue and process events", serve_run},
+    {"trigger", "TYPE [--url URL] [--session ID] [--count N] [--rate N]", "sign and send sample events", trigger_run},
+    {"status", "[--json]", "backlog, retries and dead letters, per consumer group", status_run},
+    {"verify", "--payload FILE --header TEXT", "check a signature offline and say why it fails", verify_run},
+    {"version", "", "versions of identihook and its libraries", version_run},
+    {NULL, NULL, NULL, NULL},
+};
+
+static void print_commands(FILE *file)
+{
+    (void)fputs("identihook receives Stripe Identity webhooks, answers 200 only once the event is safely in Redis,\n"
+                "and carries each event to its outcome.\n\nusage: identihook COMMAND [options]\n\n",
+                file);
+    for (const struct command *command = command_table; command->name; command++) {
+        (void)fprintf(file, "  %-8s %s\n           %s\n", command->name, command->summary, command->arguments);
+    }
+    (void)fputs("\n'identihook COMMAND --help' tells more of each; 'identihook serve --help' lists every setting.\n",
+                file);
+}
+
+int command_run(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_commands(stderr);
+        return COMMAND_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_commands(stdout);
+        return COMMAND_DONE;
+    }
+    const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
+    for (const struct command *command = command_table; command->name; command++) {
+        if (strcmp(command->name, name) == 0) {
+            return command->run(argc - 1, argv + 1);
+        }
+    }
+    (void)fprintf(stderr, "identihook: there is no command '%s'\n\n", argv[1]);
+    print_commands(stderr);
+    return COMMAND_USAGE;
+}
