@@ -1,0 +1,56 @@
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "app/telemetry.h"
+#include "base/attributes.h"
+#include "base/endpoint.h"
+#include "base/settings.h"
+#include "net/listener.h"
+#include "net/mail.h"
+#include "stripe/signature.h"
+
+/*
+ * One thread with one loop, and on it a share of everything: a listener with its intake, a worker, a connection to
+ * Redis. Reactors share nothing but settings and the mailer.
+ *
+ * It is opened on the starting thread, which may so hear of every failure, and then runs on its own.
+ */
+struct reactor;
+
+struct reactor_options {
+    const struct settings *settings; /* outlives the reactor */
+    struct mailer *mailer;           /* NULL without SMTP_URL; outlives the reactor */
+    unsigned number;
+    bool ingests;
+    bool works;
+    const struct endpoint *endpoint; /* where to listen, when it ingests */
+    struct signature_keys *keys;     /* taken; when it ingests */
+    size_t concurrency;              /* when it works; 0: it does not work after all */
+};
+
+/* Opens all of it. 0 or a negative code, logged. */
+MUST_CHECK int reactor_open(const struct reactor_options *options, struct reactor **reactor);
+
+/* Where its listener listens, with the real port. */
+struct endpoint reactor_endpoint(const struct reactor *reactor);
+
+/* Starts the thread. */
+MUST_CHECK int reactor_start(struct reactor *reactor);
+
+/* From any thread: stop taking requests and events, end what is under way, hand back the rest, then end the thread. */
+void reactor_stop(struct reactor *reactor);
+
+/* From any thread: takes `keys` in the place of those it verifies with. */
+void reactor_set_keys(struct reactor *reactor, struct signature_keys *keys);
+
+/* Waits for the thread, which reactor_stop() ends. */
+void reactor_wait(struct reactor *reactor);
+
+/* Frees one whose thread was waited for, or was never started: such a one is stopped here. NULL is fine. */
+void reactor_free(struct reactor *reactor);
+
+/* Readable from any thread. The counters are NULL when it does not ingest. */
+const struct telemetry *reactor_telemetry(const struct reactor *reactor);
+const struct listener_counters *reactor_counters(const struct reactor *reactor);

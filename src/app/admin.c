@@ -1,0 +1,175 @@
+#include "app/admin.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/version.h"
+
+/* ---- health and readiness */
+
+static bool loops_turn(const struct admin *admin)
+{
+    uint64_t now = clock_monotonic_ms();
+    for (size_t i = 0; i < admin->reactor_count; i++) {
+        uint64_t beat = telemetry_get(&reactor_telemetry(admin->reactors[i])->heartbeat_ms);
+        if (beat != 0 && now > beat + HEALTH_STUCK_MS) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool redis_is_there(const struct admin *admin)
+{
+    for (size_t i = 0; i < admin->reactor_count; i++) {
+        if (telemetry_get(&reactor_telemetry(admin->reactors[i])->redis_ready) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int write_health(struct admin *admin)
+{
+    bool healthy = loops_turn(admin);
+    buffer_append_string(&admin->body, healthy ? "{\"status\":\"ok\"}"
+                                               : "{\"status\":\"stuck\",\"message\":\"a loop does not turn\"}");
+    return healthy ? 200 : 503;
+}
+
+static int write_readiness(struct admin *admin)
+{
+    bool loops = loops_turn(admin);
+    bool redis = redis_is_there(admin);
+    bool ready = loops && redis && !admin->draining;
+    buffer_append_format(&admin->body,
+                         "{\"ready\":%s,\"components\":{\"loops\":\"%s\",\"redis\":\"%s\",\"draining\":%s}}",
+                         ready ? "true" : "false", loops ? "ok" : "stuck", redis ? "ok" : "unavailable",
+                         admin->draining ? "true" : "false");
+    return ready ? 200 : 503;
+}
+
+/* ---- metrics */
+
+static uint64_t open_files(void)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    uint64_t count = 0;
+    if (directory) {
+        while (readdir(directory)) {
+            count++;
+        }
+        (void)closedir(directory);
+    }
+    return count > 3 ? count - 3 : 0; /* ".", ".." and the directory itself */
+}
+
+struct listener_metric {
+    const char *name;
+    const char *type;
+    const char *help;
+    size_t offset;
+};
+
+static void write_listener_metrics(struct admin *admin)
+{
+    static const struct listener_metric metrics[] = {
+        {"connections_open", "gauge", "Open connections to the webhook listener.",
+         offsetof(struct listener_counters, open)},
+        {"connections_accepted_total", "counter", "Connections accepted.",
+         offsetof(struct listener_counters, accepted)},
+        {"connections_timed_out_total", "counter", "Connections ended at a deadline.",
+         offsetof(struct listener_counters, timed_out)},
+        {"connections_turned_away_total", "counter", "Connections closed at once: too many from one address.",
+         offsetof(struct listener_counters, turned_away)},
+        {"accept_failures_total", "counter", "Failures to accept, mostly for want of file descriptors.",
+         offsetof(struct listener_counters, accept_failures)},
+        {"received_bytes_total", "counter", "Bytes received by the webhook listener.",
+         offsetof(struct listener_counters, bytes_in)},
+        {"sent_bytes_total", "counter", "Bytes sent by the webhook listener.",
+         offsetof(struct listener_counters, bytes_out)},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(metrics); i++) {
+        uint64_t total = 0;
+        for (size_t j = 0; j < admin->reactor_count; j++) {
+            const struct listener_counters *counters = reactor_counters(admin->reactors[j]);
+            const char *base = (const char *)counters;
+            total += counters ? telemetry_get((const _Atomic uint64_t *)(const void *)(base + metrics[i].offset)) : 0;
+        }
+        buffer_append_format(
+            &admin->body, "# HELP identihook_%s %s\n# TYPE identihook_%s %s\nidentihook_%s %" PRIu64 "\n",
+            metrics[i].name, metrics[i].help, metrics[i].name, metrics[i].type, metrics[i].name, total);
+    }
+}
+
+static int write_metrics(struct admin *admin)
+{
+    const struct telemetry *loops[256];
+    for (size_t i = 0; i < admin->reactor_count; i++) {
+        loops[i] = reactor_telemetry(admin->reactors[i]);
+    }
+    telemetry_render(loops, admin->reactor_count, &admin->body);
+    write_listener_metrics(admin);
+    buffer_append_format(
+        &admin->body,
+        "# HELP identihook_open_files Open file descriptors.\n# TYPE identihook_open_files gauge\n"
+        "identihook_open_files %" PRIu64 "\n"
+        "# HELP identihook_log_lines_dropped_total Log lines that standard error did not take.\n"
+        "# TYPE identihook_log_lines_dropped_total counter\nidentihook_log_lines_dropped_total %" PRIu64 "\n"
+        "# HELP identihook_build_info The version that runs.\n# TYPE identihook_build_info gauge\n"
+        "identihook_build_info{version=\"%s\"} 1\n",
+        open_files(), log_dropped(), version_text());
+    return 200;
+}
+
+/* ---- requests */
+
+static const struct route {
+    struct text path;
+    const char *content_type;
+    int (*write)(struct admin *admin);
+} routes[] = {
+    {{"/healthz", 8}, NULL, write_health},
+    {{"/readyz", 7}, NULL, write_readiness},
+    {{"/metrics", 8}, "text/plain; version=0.0.4; charset=utf-8", write_metrics},
+};
+
+static void on_request(void *context, struct conn *conn, const struct http_request *request)
+{
+    struct admin *admin = context;
+    const struct route *route = NULL;
+    for (size_t i = 0; i < ARRAY_LENGTH(routes); i++) {
+        route = text_equal(request->path, routes[i].path) ? &routes[i] : route;
+    }
+    if (!route) {
+        struct http_answer answer = {.status = 404};
+        conn_answer_error(conn, &answer, "not_found", "there are /healthz, /readyz and /metrics");
+        return;
+    }
+    if (!request->is_head && !text_equal(text_of(request->method), TEXT("GET"))) {
+        struct http_answer answer = {.status = 405, .allow = "GET, HEAD"};
+        conn_answer_error(conn, &answer, "method_not_allowed", "use GET");
+        return;
+    }
+    buffer_clear(&admin->body);
+    struct http_answer answer = {.content_type = route->content_type};
+    answer.status = route->write(admin);
+    answer.body = buffer_text(&admin->body);
+    conn_answer(conn, &answer);
+}
+
+static void on_gone(void *context, struct conn *conn, void *waiting)
+{
+    (void)context;
+    (void)conn;
+    (void)waiting; /* every request is answered at once */
+}
+
+const struct conn_handler admin_handler = {.on_request = on_request, .on_gone = on_gone};
+
+void admin_free(struct admin *admin)
+{
+    buffer_free(&admin->body);
+}

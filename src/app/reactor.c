@@ -1,0 +1,301 @@
+#include "app/reactor.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <uv.h>
+
+#include "app/intake.h"
+#include "app/worker.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "store/queue.h"
+
+#define HEARTBEAT_MS 500
+
+struct reactor {
+    struct reactor_options options;
+    char name[64];
+    uv_loop_t loop;
+    uv_thread_t thread;
+    bool started;
+    uv_async_t wake; /* a request from another thread: one of the next two */
+    atomic_bool stop_wanted;
+    _Atomic(struct signature_keys *) new_keys;
+    uv_timer_t heartbeat;
+    uint64_t last_beat_ns;
+    struct telemetry telemetry;
+    struct queue *queue;
+    struct intake *intake;
+    struct listener *listener;
+    struct worker *worker;
+    bool stopping;
+    int open_parts; /* while stopping: the listener and the worker */
+};
+
+/* ---- stopping: the listener and the worker side by side, then the queue, then the handles */
+
+static void on_queue_closed(void *context)
+{
+    struct reactor *reactor = context;
+    reactor->queue = NULL;
+    uv_close((uv_handle_t *)&reactor->heartbeat, NULL);
+    uv_close((uv_handle_t *)&reactor->wake, NULL);
+}
+
+static void part_ended(struct reactor *reactor)
+{
+    if (--reactor->open_parts == 0 && reactor->queue) {
+        queue_close(reactor->queue, on_queue_closed, reactor);
+    }
+}
+
+static void on_listener_closed(void *context)
+{
+    struct reactor *reactor = context;
+    reactor->listener = NULL;
+    part_ended(reactor);
+}
+
+static void on_drained(void *context)
+{
+    struct reactor *reactor = context;
+    listener_close(reactor->listener, on_listener_closed, reactor);
+}
+
+static void on_worker_stopped(void *context)
+{
+    struct reactor *reactor = context;
+    reactor->worker = NULL;
+    part_ended(reactor);
+}
+
+static void stop(struct reactor *reactor)
+{
+    if (reactor->stopping) {
+        return;
+    }
+    reactor->stopping = true;
+    uint64_t timeout = reactor->options.settings->shutdown_timeout_ms;
+    reactor->open_parts = 1; /* this call itself */
+    if (reactor->listener) {
+        reactor->open_parts++;
+        listener_drain(reactor->listener, timeout, on_drained, reactor);
+    }
+    if (reactor->worker) {
+        reactor->open_parts++;
+        worker_stop(reactor->worker, timeout, on_worker_stopped, reactor);
+    }
+    part_ended(reactor);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct reactor *reactor = wake->data;
+    struct signature_keys *keys = atomic_exchange(&reactor->new_keys, NULL);
+    if (keys && reactor->intake) {
+        intake_set_keys(reactor->intake, keys);
+    } else {
+        signature_keys_free(keys);
+    }
+    if (atomic_load(&reactor->stop_wanted)) {
+        stop(reactor);
+    }
+}
+
+/* ---- running */
+
+static void on_heartbeat(uv_timer_t *timer)
+{
+    struct reactor *reactor = timer->data;
+    uint64_t now = clock_monotonic_ns();
+    uint64_t expected = reactor->last_beat_ns + HEARTBEAT_MS * UINT64_C(1000000);
+    telemetry_set(&reactor->telemetry.lag_ns, reactor->last_beat_ns && now > expected ? now - expected : 0);
+    telemetry_set(&reactor->telemetry.heartbeat_ms, now / 1000000);
+    reactor->last_beat_ns = now;
+}
+
+static void on_queue_state(void *context, bool ready)
+{
+    struct reactor *reactor = context;
+    telemetry_set(&reactor->telemetry.redis_ready, ready ? 1 : 0);
+    if (ready && reactor->worker) {
+        worker_resume(reactor->worker);
+    }
+}
+
+static void run(void *context)
+{
+    struct reactor *reactor = context;
+    (void)uv_run(&reactor->loop, UV_RUN_DEFAULT);
+}
+
+int reactor_start(struct reactor *reactor)
+{
+    int status = uv_thread_create(&reactor->thread, run, reactor);
+    reactor->started = status == 0;
+    return status;
+}
+
+void reactor_stop(struct reactor *reactor)
+{
+    atomic_store(&reactor->stop_wanted, true);
+    (void)uv_async_send(&reactor->wake);
+}
+
+void reactor_set_keys(struct reactor *reactor, struct signature_keys *keys)
+{
+    /* Keys that were to come, but were not fetched yet, are outdated. */
+    signature_keys_free(atomic_exchange(&reactor->new_keys, keys));
+    (void)uv_async_send(&reactor->wake);
+}
+
+void reactor_wait(struct reactor *reactor)
+{
+    if (reactor->started) {
+        (void)uv_thread_join(&reactor->thread);
+    }
+}
+
+void reactor_free(struct reactor *reactor)
+{
+    if (!reactor) {
+        return;
+    }
+    if (!reactor->started) {
+        stop(reactor);
+        run(reactor);
+    }
+    intake_free(reactor->intake);
+    signature_keys_free(atomic_load(&reactor->new_keys));
+    if (uv_loop_close(&reactor->loop) < 0) {
+        log_error("a loop was left with open handles", LOG_NUMBER("loop", reactor->options.number));
+    }
+    free(reactor);
+}
+
+/* ---- opening */
+
+static int open_queue(struct reactor *reactor)
+{
+    const struct settings *settings = reactor->options.settings;
+    struct queue_options options = {
+        .url = &settings->redis,
+        .namespace = settings->namespace,
+        .name = reactor->name,
+        .call_timeout_ms = settings->enqueue_timeout_ms,
+        .dedupe_window_ms = settings->dedupe_window_ms,
+        .max_calls = (size_t)(settings->max_in_flight / settings->loops) + 1,
+        .max_bytes = (size_t)(settings->max_in_flight_bytes / settings->loops) + 1,
+        .on_state = on_queue_state,
+        .context = reactor,
+    };
+    return queue_open(&reactor->loop, &options, &reactor->queue);
+}
+
+static int open_ingest(struct reactor *reactor)
+{
+    const struct settings *settings = reactor->options.settings;
+    int status = intake_create(settings, reactor->queue, reactor->options.keys, &reactor->telemetry, &reactor->intake);
+    if (status < 0) {
+        return status;
+    }
+    struct listener_options options = {
+        .limits = {.header_bytes = (size_t)settings->max_header_bytes,
+                   .headers = (size_t)settings->max_headers,
+                   .url = (size_t)settings->max_url,
+                   .body = (size_t)settings->max_body},
+        .header_timeout_ms = settings->header_timeout_ms,
+        .request_timeout_ms = settings->request_timeout_ms,
+        .idle_timeout_ms = settings->idle_timeout_ms,
+        .max_connections = (size_t)((settings->max_connections + settings->loops - 1) / settings->loops),
+        .max_connections_per_address = (size_t)settings->max_connections_per_address,
+        .max_requests = settings->max_requests_per_connection,
+        .max_pipelined = (size_t)settings->max_pipelined,
+        .handler = &intake_handler,
+        .context = reactor->intake,
+    };
+    return listener_open(&reactor->loop, reactor->options.endpoint, &options, &reactor->listener);
+}
+
+static int open_work(struct reactor *reactor)
+{
+    struct worker_options options = {
+        .settings = reactor->options.settings,
+        .queue = reactor->queue,
+        .mailer = reactor->options.mailer,
+        .telemetry = &reactor->telemetry,
+        .loop = reactor->options.number,
+        .concurrency = reactor->options.concurrency,
+    };
+    return worker_open(&reactor->loop, &options, &reactor->worker);
+}
+
+static int open_parts(struct reactor *reactor)
+{
+    int status = open_queue(reactor);
+    if (status == 0 && reactor->options.ingests) {
+        status = open_ingest(reactor);
+        if (status < 0) {
+            log_error("the webhook listener cannot be opened: is the port in use?",
+                      LOG_STRING("address", reactor->options.endpoint->host),
+                      LOG_NUMBER("port", reactor->options.endpoint->port), LOG_STRING("error", uv_strerror(status)));
+        }
+    }
+    if (status == 0 && reactor->options.works && reactor->options.concurrency > 0) {
+        status = open_work(reactor);
+    }
+    return status;
+}
+
+int reactor_open(const struct reactor_options *options, struct reactor **opened)
+{
+    struct reactor *reactor = calloc(1, sizeof(*reactor));
+    if (!reactor) {
+        signature_keys_free(options->keys);
+        return -ENOMEM;
+    }
+    reactor->options = *options;
+    (void)snprintf(reactor->name, sizeof(reactor->name), "identihook-%u", options->number);
+    int status = uv_loop_init(&reactor->loop);
+    if (status < 0) {
+        signature_keys_free(options->keys);
+        free(reactor);
+        return status;
+    }
+    (void)uv_async_init(&reactor->loop, &reactor->wake, on_wake);
+    (void)uv_timer_init(&reactor->loop, &reactor->heartbeat);
+    reactor->wake.data = reactor;
+    reactor->heartbeat.data = reactor;
+    (void)uv_timer_start(&reactor->heartbeat, on_heartbeat, 0, HEARTBEAT_MS);
+    status = open_parts(reactor);
+    if (status < 0) {
+        if (!reactor->intake) {
+            signature_keys_free(options->keys);
+        }
+        if (!reactor->queue) {
+            on_queue_closed(reactor);
+        }
+        reactor_free(reactor);
+        return status;
+    }
+    *opened = reactor;
+    return 0;
+}
+
+struct endpoint reactor_endpoint(const struct reactor *reactor)
+{
+    return listener_endpoint(reactor->listener);
+}
+
+const struct telemetry *reactor_telemetry(const struct reactor *reactor)
+{
+    return &reactor->telemetry;
+}
+
+const struct listener_counters *reactor_counters(const struct reactor *reactor)
+{
+    return reactor->listener ? listener_counters(reactor->listener) : NULL;
+}

@@ -1,0 +1,342 @@
+#include "app/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <curl/curl.h>
+#include <uv.h>
+
+#include "app/admin.h"
+#include "app/reactor.h"
+#include "base/log.h"
+#include "base/version.h"
+#include "net/listener.h"
+#include "net/mail.h"
+
+#define MAIL_THREADS 4
+#define MAILBOX 256
+#define FILES_RESERVED 64 /* besides clients: Redis, Stripe, logs, libraries */
+
+struct server {
+    struct server_options options;
+    uv_loop_t loop;
+    uv_signal_t terminate;
+    uv_signal_t interrupt;
+    uv_signal_t hangup;
+    uv_timer_t drain_delay;
+    struct mailer *mailer;
+    struct reactor **reactors;
+    size_t reactor_count;
+    struct admin admin;
+    struct listener *admin_listener;
+    uv_thread_t joiner; /* waits for the reactors while the admin listener goes on answering */
+    uv_async_t joined;
+    bool stopping;
+};
+
+/* ---- limits of the system */
+
+/* Raises the limit of open files as far as the system lets us, and holds the number of connections below it. */
+static void fit_files(struct settings *settings)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        return;
+    }
+    rlim_t wanted = (rlim_t)settings->max_connections + (rlim_t)settings->concurrency + FILES_RESERVED;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+        (void)getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur < wanted) {
+        rlim_t rest = (rlim_t)settings->concurrency + FILES_RESERVED;
+        uint64_t most = limit.rlim_cur > rest ? limit.rlim_cur - rest : 1;
+        log_warn("fewer connections than IDENTIHOOK_MAX_CONNECTIONS are possible: raise the limit of open files",
+                 LOG_NUMBER("open_files", limit.rlim_cur), LOG_NUMBER("connections", most));
+        settings->max_connections = most;
+    }
+}
+
+/* ---- secrets */
+
+static int make_keys(const struct settings *settings, struct signature_keys **keys)
+{
+    struct text secrets[WEBHOOK_SECRETS_MAXIMUM];
+    for (size_t i = 0; i < settings->webhook_secret_count; i++) {
+        secrets[i] = secret_reveal(&settings->webhook_secrets[i].value);
+    }
+    return signature_keys_create(secrets, settings->webhook_secret_count, keys);
+}
+
+static void give_keys(struct server *server, const struct settings *settings)
+{
+    for (size_t i = 0; i < server->reactor_count; i++) {
+        struct signature_keys *keys;
+        if (make_keys(settings, &keys) < 0) {
+            log_error("the signing secrets could not be put in place: out of memory", LOG_NUMBER("loop", i));
+            return;
+        }
+        reactor_set_keys(server->reactors[i], keys);
+    }
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    struct server *server = handle->data;
+    struct settings fresh;
+    struct buffer faults = {0};
+    (void)number;
+    if (!server->options.ingests) {
+        log_info("nothing to reload: only secrets of the webhook listener are", LOG_STRING("signal", "SIGHUP"));
+        return;
+    }
+    if (settings_load(&fresh, SETTINGS_FOR_INGEST, server->options.env_file, &faults) == 0) {
+        give_keys(server, &fresh);
+        log_info("signing secrets reloaded", LOG_NUMBER("secrets", fresh.webhook_secret_count));
+    } else {
+        log_error("the settings are faulty, and the secrets stay as they were",
+                  LOG_TEXT("faults", buffer_text(&faults)));
+    }
+    settings_free(&fresh);
+    buffer_free(&faults);
+}
+
+/* ---- starting */
+
+static int open_reactor(struct server *server, const struct endpoint *endpoint, size_t number)
+{
+    const struct settings *settings = server->options.settings;
+    struct reactor_options options = {
+        .settings = settings,
+        .mailer = server->mailer,
+        .number = (unsigned)number,
+        .ingests = server->options.ingests,
+        .works = server->options.works,
+        .endpoint = endpoint,
+        .concurrency =
+            (size_t)(settings->concurrency / settings->loops + (number < settings->concurrency % settings->loops)),
+    };
+    int status = options.ingests ? make_keys(settings, &options.keys) : 0;
+    return status < 0 ? status : reactor_open(&options, &server->reactors[number]);
+}
+
+static void log_listening(const char *listener, const struct endpoint *endpoint)
+{
+    char address[80];
+    (void)snprintf(address, sizeof(address), strchr(endpoint->host, ':') ? "[%s]:%u" : "%s:%u", endpoint->host,
+                   (unsigned)endpoint->port);
+    log_info("listening", LOG_STRING("listener", listener), LOG_STRING("address", address));
+}
+
+static int open_reactors(struct server *server)
+{
+    struct endpoint endpoint = server->options.settings->listen;
+    size_t wanted = (size_t)server->options.settings->loops;
+    server->reactors = calloc(wanted, sizeof(struct reactor *));
+    int status = server->reactors ? 0 : -ENOMEM;
+    while (server->reactor_count < wanted && status == 0) {
+        status = open_reactor(server, &endpoint, server->reactor_count);
+        if (status == 0) {
+            struct reactor *reactor = server->reactors[server->reactor_count++];
+            /* The first one may have got a port from the system: the others share it. */
+            endpoint = server->options.ingests ? reactor_endpoint(reactor) : endpoint;
+        }
+    }
+    return status;
+}
+
+static int start_reactors(struct server *server)
+{
+    int status = 0;
+    for (size_t i = 0; i < server->reactor_count && status == 0; i++) {
+        status = reactor_start(server->reactors[i]);
+    }
+    if (status == 0 && server->options.ingests) {
+        struct endpoint endpoint = reactor_endpoint(server->reactors[0]);
+        log_listening("webhook", &endpoint);
+    }
+    return status;
+}
+
+static int start_mailer(struct server *server)
+{
+    static const enum mail_tls modes[] = {[STARTTLS_WHEN_OFFERED] = MAIL_TLS_WHEN_OFFERED,
+                                          [STARTTLS_REQUIRED] = MAIL_TLS_REQUIRED,
+                                          [STARTTLS_OFF] = MAIL_TLS_OFF};
+    const struct settings *settings = server->options.settings;
+    if (!server->options.works || !settings->smtp_url) {
+        return 0;
+    }
+    struct mailer_options options = {
+        .url = settings->smtp_url,
+        .tls = modes[settings->smtp_starttls],
+        .username = settings->smtp_username,
+        .password = &settings->smtp_password,
+        .ca_file = settings->ca_file,
+        .timeout_ms = settings->smtp_timeout_ms,
+        .threads = MAIL_THREADS,
+        .mailbox = MAILBOX,
+    };
+    return mailer_start(&options, &server->mailer);
+}
+
+static int open_admin(struct server *server)
+{
+    struct listener_options options = {
+        .limits = {.header_bytes = 8192, .headers = 64, .url = 1024, .body = 1024},
+        .header_timeout_ms = 5000,
+        .request_timeout_ms = 5000,
+        .idle_timeout_ms = 60000,
+        .max_connections = 64,
+        .max_pipelined = 1024,
+        .handler = &admin_handler,
+        .context = &server->admin,
+    };
+    server->admin.reactors = server->reactors;
+    server->admin.reactor_count = server->reactor_count;
+    int status =
+        listener_open(&server->loop, &server->options.settings->admin_listen, &options, &server->admin_listener);
+    if (status < 0) {
+        log_error("the admin listener cannot be opened: is the port in use?",
+                  LOG_STRING("address", server->options.settings->admin_listen.host),
+                  LOG_NUMBER("port", server->options.settings->admin_listen.port),
+                  LOG_STRING("error", uv_strerror(status)));
+        return status;
+    }
+    struct endpoint endpoint = listener_endpoint(server->admin_listener);
+    log_listening("admin", &endpoint);
+    return 0;
+}
+
+/* ---- stopping: red, a pause, the reactors, and last the admin listener */
+
+static void on_admin_closed(void *context)
+{
+    struct server *server = context;
+    server->admin_listener = NULL;
+}
+
+static void close_handles(struct server *server)
+{
+    uv_close((uv_handle_t *)&server->terminate, NULL);
+    uv_close((uv_handle_t *)&server->interrupt, NULL);
+    uv_close((uv_handle_t *)&server->hangup, NULL);
+    uv_close((uv_handle_t *)&server->drain_delay, NULL);
+    uv_close((uv_handle_t *)&server->joined, NULL);
+    if (server->admin_listener) {
+        listener_close(server->admin_listener, on_admin_closed, server);
+    }
+}
+
+/* Freed only here: until then the admin listener reads their figures. */
+static void free_reactors(struct server *server)
+{
+    for (size_t i = 0; i < server->reactor_count; i++) {
+        reactor_free(server->reactors[i]);
+    }
+    free(server->reactors);
+    server->reactors = NULL;
+    server->reactor_count = 0;
+    server->admin.reactor_count = 0;
+}
+
+static void on_joined(uv_async_t *handle)
+{
+    struct server *server = handle->data;
+    (void)uv_thread_join(&server->joiner);
+    close_handles(server);
+}
+
+static void join_reactors(void *context)
+{
+    struct server *server = context;
+    for (size_t i = 0; i < server->reactor_count; i++) {
+        reactor_wait(server->reactors[i]);
+    }
+    (void)uv_async_send(&server->joined);
+}
+
+static void on_drain_delay_over(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    for (size_t i = 0; i < server->reactor_count; i++) {
+        reactor_stop(server->reactors[i]);
+    }
+    if (uv_thread_create(&server->joiner, join_reactors, server) < 0) {
+        abort(); /* no thread can be had: nothing can end in order any more */
+    }
+}
+
+static void on_terminate(uv_signal_t *handle, int number)
+{
+    struct server *server = handle->data;
+    if (server->stopping) {
+        log_warn("stopping at once: a second signal came", LOG_NUMBER("signal", number));
+        _exit(1);
+    }
+    server->stopping = true;
+    server->admin.draining = true;
+    log_info("stopping", LOG_NUMBER("signal", number));
+    (void)uv_timer_start(&server->drain_delay, on_drain_delay_over, server->options.settings->drain_delay_ms, 0);
+}
+
+/* ---- all of it */
+
+static int init_loop(struct server *server)
+{
+    int status = uv_loop_init(&server->loop);
+    if (status < 0) {
+        return status;
+    }
+    (void)uv_signal_init(&server->loop, &server->terminate);
+    (void)uv_signal_init(&server->loop, &server->interrupt);
+    (void)uv_signal_init(&server->loop, &server->hangup);
+    (void)uv_timer_init(&server->loop, &server->drain_delay);
+    (void)uv_async_init(&server->loop, &server->joined, on_joined);
+    server->terminate.data = server->interrupt.data = server->hangup.data = server;
+    server->drain_delay.data = server;
+    server->joined.data = server;
+    (void)uv_signal_start(&server->terminate, on_terminate, SIGTERM);
+    (void)uv_signal_start(&server->interrupt, on_terminate, SIGINT);
+    (void)uv_signal_start(&server->hangup, on_hangup, SIGHUP);
+    return 0;
+}
+
+static int start(struct server *server)
+{
+    int status = start_mailer(server);
+    status = status == 0 ? open_reactors(server) : status;
+    status = status == 0 ? open_admin(server) : status;
+    return status == 0 ? start_reactors(server) : status;
+}
+
+int server_run(const struct server_options *options)
+{
+    struct server server = {.options = *options};
+    fit_files(options->settings);
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT); /* before there are threads */
+    int status = init_loop(&server);
+    if (status < 0) {
+        return status;
+    }
+    log_info("starting", LOG_STRING("version", version_text()), LOG_NUMBER("loops", options->settings->loops),
+             LOG_NUMBER("ingests", options->ingests), LOG_NUMBER("works", options->works));
+    status = start(&server);
+    if (status < 0) {
+        close_handles(&server);
+    }
+    (void)uv_run(&server.loop, UV_RUN_DEFAULT);
+    free_reactors(&server);
+    mailer_stop(server.mailer);
+    admin_free(&server.admin);
+    (void)uv_loop_close(&server.loop);
+    curl_global_cleanup();
+    log_info("stopped", LOG_NUMBER("status", status));
+    return status;
+}

@@ -1,0 +1,34 @@
+#include <stdio.h>
+
+#include <curl/curl.h>
+#include <hiredis/hiredis.h>
+#include <jansson.h>
+#include <llhttp.h>
+#include <openssl/crypto.h>
+#include <uv.h>
+
+#include "base/version.h"
+#include "cli/arguments.h"
+#include "cli/command.h"
+
+int version_run(int argc, char **argv)
+{
+    struct argument options[] = {{.name = NULL}};
+    struct arguments arguments = {
+        .usage = "identihook version",
+        .description = "Prints the versions of identihook and of the libraries that it runs with.",
+        .options = options,
+    };
+    int status = arguments_parse(&arguments, argc, argv);
+    if (status != 0) {
+        return status < 0 ? COMMAND_USAGE : COMMAND_DONE;
+    }
+    printf("identihook %s\n", version_text());
+    printf("libuv %s\n", uv_version_string());
+    printf("llhttp %d.%d.%d\n", LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
+    printf("libcurl %s\n", curl_version_info(CURLVERSION_NOW)->version);
+    printf("hiredis %d.%d.%d\n", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
+    printf("jansson %s\n", jansson_version_str());
+    printf("%s\n", OpenSSL_version(OPENSSL_VERSION));
+    return COMMAND_DONE;
+}
