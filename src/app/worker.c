@@ -97,7 +97,7 @@ static void ask_for_more(struct worker *worker, uint64_t now)
         worker->claim_at_ms = now + worker->options.settings->claim_after_ms / 2;
         asked(inbox_claim(worker->inbox, count));
     }
-    if (worker->read_is_ready && !worker->reading) {
+    if (!worker->reading) {
         worker->reading = inbox_read(worker->inbox, count) == 0;
     }
 }

@@ -450,7 +450,9 @@ static void on_connect(const redisAsyncContext *context, int status)
         lose(redis, context->errstr);
         return;
     }
-    (void)redisEnableKeepAlive(&redis->context->c); /* fails on unix sockets, which need none */
+    if (redis->options.url->host) { /* on a unix socket it would fail, and mark the context as broken */
+        (void)redisEnableKeepAlive(&redis->context->c);
+    }
 }
 
 /* `host` is NULL for a unix socket, else a numeric address. */
