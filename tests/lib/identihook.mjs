@@ -1,0 +1,104 @@
+// The real program, as an operator runs it.
+
+import { Child } from './child.mjs';
+import { send } from './http_client.mjs';
+import { Journal, before } from './wait.mjs';
+
+/** The binary under test. */
+export function binary() {
+  const path = process.env.IDENTIHOOK_BIN;
+  if (!path) throw new Error('IDENTIHOOK_BIN must name the identihook binary: tests/run sets it');
+  return path;
+}
+
+/** Only what is given, and what a sanitizer needs: settings of the person at this machine must not leak in. */
+const environment = (settings) => ({
+  PATH: process.env.PATH,
+  ...(process.env.ASAN_OPTIONS ? { ASAN_OPTIONS: process.env.ASAN_OPTIONS } : {}),
+  ...settings,
+});
+
+/** Runs a command to its end: { code, signal, stdout, stderr }. */
+export async function run(words, settings = {}, { input, within } = {}) {
+  const child = new Child(binary(), words, { env: environment(settings), input });
+  const end = await before(child.ended, `identihook ${words[0]} to end`, within).catch((error) => {
+    child.signal('SIGKILL');
+    throw error;
+  });
+  if (end.error) throw end.error;
+  return { ...end, stdout: child.stdout, stderr: child.stderr };
+}
+
+/** `identihook serve`. */
+export class Identihook {
+  /** Log lines, as objects; a line that is no JSON (a sanitizer's, say) is { raw }. */
+  logs = new Journal('log lines');
+
+  /** Starts it and waits until it listens. `settings` are environment variables. */
+  static async start(settings, { words = [], within } = {}) {
+    const program = new Identihook();
+    program.child = new Child(binary(), ['serve', ...words], {
+      env: environment({ IDENTIHOOK_LOG_FORMAT: 'json', ...settings }),
+      onLine: (line) => program.#log(line),
+    });
+    const ended = program.child.ended.then((end) => {
+      throw new Error(
+        `identihook serve ended with ${JSON.stringify(end)} before it listened:\n${program.child.stderr}`,
+      );
+    });
+    ended.catch(() => {}); // the end that comes later is no fault
+    const role = words[words.indexOf('--role') + 1] ?? 'all';
+    const listens = async (listener) => {
+      const line = await Promise.race([
+        program.logs.first(
+          (log) => log.message === 'listening' && log.listener === listener,
+          `the ${listener} listener`,
+          within,
+        ),
+        ended,
+      ]);
+      return `http://${line.address}`;
+    };
+    program.admin = await listens('admin');
+    if (!(words.includes('--role') && role === 'worker')) {
+      program.url = `${await listens('webhook')}${settings.IDENTIHOOK_WEBHOOK_PATH ?? '/webhook'}`;
+    }
+    return program;
+  }
+
+  get pid() {
+    return this.child.pid;
+  }
+
+  #log(line) {
+    try {
+      this.logs.add(JSON.parse(line));
+    } catch {
+      this.logs.add({ raw: line });
+    }
+  }
+
+  /** SIGTERM, and its end: { code, signal }. */
+  stop(within) {
+    return this.child.stop('SIGTERM', within);
+  }
+
+  /** SIGKILL: it can do nothing about it. */
+  kill() {
+    this.killed = true;
+    return this.child.stop('SIGKILL');
+  }
+
+  freeze() {
+    this.child.signal('SIGSTOP');
+  }
+
+  thaw() {
+    this.child.signal('SIGCONT');
+  }
+
+  /** GET on the admin listener. */
+  look(path) {
+    return send(`${this.admin}${path}`);
+  }
+}

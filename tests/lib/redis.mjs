@@ -1,0 +1,240 @@
+// A Redis server of our own: a unix socket in a new folder, append-only, every write on disk before it is confirmed. It
+// can be stopped, killed, frozen and started again on the same data.
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { Child } from './child.mjs';
+import { Journal, pause, until } from './wait.mjs';
+
+// ---- the protocol (RESP2)
+
+/** [value, end of it], or null when it is not all there. Errors come as Error objects. */
+function parse(buffer, at) {
+  const end = buffer.indexOf('\r\n', at);
+  if (end < 0) return null;
+  const line = buffer.toString('utf8', at + 1, end);
+  const next = end + 2;
+  switch (String.fromCharCode(buffer[at])) {
+    case '+':
+      return [line, next];
+    case '-':
+      return [new Error(line), next];
+    case ':':
+      return [Number(line), next];
+    case '$': {
+      const length = Number(line);
+      if (length < 0) return [null, next];
+      return buffer.length < next + length + 2
+        ? null
+        : [buffer.toString('utf8', next, next + length), next + length + 2];
+    }
+    default: {
+      const values = Number(line) < 0 ? null : [];
+      let from = next;
+      for (let i = 0; i < Number(line); i++) {
+        const item = parse(buffer, from);
+        if (!item) return null;
+        values.push(item[0]);
+        from = item[1];
+      }
+      return [values, from];
+    }
+  }
+}
+
+const encode = (words) =>
+  `*${words.length}\r\n${words.map((word) => `$${Buffer.byteLength(String(word))}\r\n${word}\r\n`).join('')}`;
+
+/** One connection. */
+export class RedisClient {
+  #socket;
+  #waiting = [];
+  #received = Buffer.alloc(0);
+
+  /** `where` is a socket's path, or { host, port }. */
+  static async connect(where) {
+    const client = new RedisClient();
+    client.#socket = net.connect(typeof where === 'string' ? { path: where } : where);
+    client.#socket.on('data', (data) => client.#read(data));
+    client.#socket.on('close', () => client.#fail(new Error('the connection to Redis is closed')));
+    await new Promise((resolve, reject) => {
+      client.#socket.once('connect', resolve);
+      client.#socket.on('error', reject);
+    });
+    return client;
+  }
+
+  get open() {
+    return !this.#socket.destroyed;
+  }
+
+  call(...words) {
+    return new Promise((resolve, reject) => {
+      if (!this.open) return reject(new Error('the connection to Redis is closed'));
+      this.#waiting.push({ resolve, reject });
+      this.#socket.write(encode(words));
+    });
+  }
+
+  close() {
+    this.#socket.destroy();
+  }
+
+  #read(data) {
+    this.#received = Buffer.concat([this.#received, data]);
+    for (let item; this.#received.length > 0 && (item = parse(this.#received, 0));) {
+      this.#received = this.#received.subarray(item[1]);
+      const { resolve, reject } = this.#waiting.shift();
+      if (item[0] instanceof Error) reject(item[0]);
+      else resolve(item[0]);
+    }
+  }
+
+  #fail(error) {
+    for (const { reject } of this.#waiting.splice(0)) reject(error);
+  }
+}
+
+/** ['a', '1', 'b', '2'] -> { a: '1', b: '2' } */
+export const pairs = (list) =>
+  Object.fromEntries(Array.from({ length: (list ?? []).length / 2 }, (_, i) => [list[2 * i], list[2 * i + 1]]));
+
+const entryOf = ([id, fields]) => ({ id, ...pairs(fields) });
+
+// ---- following a stream
+
+/** Reads a stream from its beginning into a journal, through restarts of the server. */
+class Follower {
+  #client;
+  #stopped = false;
+
+  constructor(where, key) {
+    this.journal = new Journal(key);
+    this.done = this.#run(where, key);
+  }
+
+  async #run(where, key) {
+    for (let last = '0'; !this.#stopped;) {
+      try {
+        this.#client ??= await RedisClient.connect(where);
+        const streams = await this.#client.call('XREAD', 'COUNT', 1000, 'BLOCK', 1000, 'STREAMS', key, last);
+        for (const entry of streams?.[0]?.[1] ?? []) {
+          last = entry[0];
+          this.journal.add(entryOf(entry));
+        }
+      } catch {
+        this.#client?.close();
+        this.#client = undefined;
+        if (!this.#stopped) await pause(20);
+      }
+    }
+  }
+
+  stop() {
+    this.#stopped = true;
+    this.#client?.close();
+    return this.done;
+  }
+}
+
+// ---- the server
+
+export class RedisServer {
+  #process;
+  #client;
+  #followers = new Set();
+
+  static async start() {
+    const server = new RedisServer();
+    server.folder = await mkdtemp(join(tmpdir(), 'identihook-'));
+    server.socket = join(server.folder, 'redis.sock');
+    server.url = `unix://${server.socket}?db=0`;
+    await server.start();
+    return server;
+  }
+
+  async start() {
+    const settings = {
+      port: 0,
+      unixsocket: this.socket,
+      dir: this.folder,
+      appendonly: 'yes',
+      appendfsync: 'always',
+      save: '',
+      'maxmemory-policy': 'noeviction',
+    };
+    const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    this.#process = new Child('redis-server', words);
+    await until(async () => {
+      if (!this.#process.isRunning)
+        throw new Error(`redis-server does not start: ${this.#process.stdout}${this.#process.end.error ?? ''}`);
+      return this.call('PING').catch(() => null);
+    }, 'redis-server to answer');
+  }
+
+  get pid() {
+    return this.#process.pid;
+  }
+
+  /** One command on a connection that is made anew when it is lost. */
+  async call(...words) {
+    if (!this.#client?.open) this.#client = await RedisClient.connect(this.socket);
+    return this.#client.call(...words);
+  }
+
+  async entries(key) {
+    return (await this.call('XRANGE', key, '-', '+')).map(entryOf);
+  }
+
+  async hash(key) {
+    return pairs(await this.call('HGETALL', key));
+  }
+
+  /** The journal of a stream's entries, from the first on. */
+  follow(key) {
+    const follower = new Follower(this.socket, key);
+    this.#followers.add(follower);
+    return follower.journal;
+  }
+
+  /** Ends it in order. */
+  async stop() {
+    await this.#end('SIGTERM');
+  }
+
+  async kill() {
+    await this.#end('SIGKILL');
+  }
+
+  async restart() {
+    await this.stop();
+    await this.start();
+  }
+
+  /** Freezes it: it accepts connections and answers nothing. */
+  freeze() {
+    this.#process.signal('SIGSTOP');
+  }
+
+  thaw() {
+    this.#process.signal('SIGCONT');
+  }
+
+  async #end(signal) {
+    this.#client?.close();
+    this.#client = undefined;
+    this.thaw();
+    await this.#process.stop(signal);
+  }
+
+  /** Ends it and removes its data. */
+  async close() {
+    const followers = [...this.#followers].map((follower) => follower.stop());
+    await this.#end('SIGTERM');
+    await Promise.all(followers);
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
