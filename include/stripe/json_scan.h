@@ -17,7 +17,16 @@
 #define JSON_SCAN_DEPTH 64
 #define JSON_SCAN_WANTS 16
 
-enum json_kind { JSON_ABSENT, JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_kind {
+    SCANNED_ABSENT,
+    SCANNED_NULL,
+    SCANNED_FALSE,
+    SCANNED_TRUE,
+    SCANNED_NUMBER,
+    SCANNED_STRING,
+    SCANNED_ARRAY,
+    SCANNED_OBJECT
+};
 
 struct json_value {
     enum json_kind kind;
@@ -34,7 +43,7 @@ struct json_path {
 #define JSON_SCAN_INVALID 1
 
 /*
- * Scans `json` and fills values[i] for paths[i]; a path that leads nowhere gives JSON_ABSENT. `count` is at most
+ * Scans `json` and fills values[i] for paths[i]; a path that leads nowhere gives SCANNED_ABSENT. `count` is at most
  * JSON_SCAN_WANTS. The texts borrow from `json`.
  *
  * 0, or JSON_SCAN_INVALID: then *offset tells where it stopped being JSON.

@@ -121,8 +121,7 @@ static struct job_order step_fetching(struct job *job, const struct job_limits *
             job->effects[i] = input->effects[i];
             if (input->effects[i] == JOB_EFFECT_FAILED) {
                 job->failed = true;
-                job_fault_set(&job->fault, "failed_earlier",
-                              "an effect failed for good in an earlier try: see the ledger");
+                job->fault = *input->fault;
             }
         }
         return next_effect(job, limits, input->random);

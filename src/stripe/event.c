@@ -53,7 +53,7 @@ static bool is_alphanumeric(char byte)
 
 static bool is_identifier(const struct json_value *value)
 {
-    if (value->kind != JSON_STRING || value->text.length == 0 || value->text.length > EVENT_ID_MAXIMUM) {
+    if (value->kind != SCANNED_STRING || value->text.length == 0 || value->text.length > EVENT_ID_MAXIMUM) {
         return false;
     }
     for (size_t i = 0; i < value->text.length; i++) {
@@ -82,7 +82,7 @@ bool event_is_session_id(struct text id)
 static bool optional_identifier(const struct json_value *value, struct text *text)
 {
     *text = (struct text){0};
-    if (value->kind == JSON_ABSENT || value->kind == JSON_NULL) {
+    if (value->kind == SCANNED_ABSENT || value->kind == SCANNED_NULL) {
         return true;
     }
     *text = value->text;
@@ -91,10 +91,10 @@ static bool optional_identifier(const struct json_value *value, struct text *tex
 
 static const char *find_fault(const struct json_value *values, struct event *event)
 {
-    if (values[OBJECT].kind == JSON_STRING && text_equal(values[OBJECT].text, TEXT("v2.core.event"))) {
+    if (values[OBJECT].kind == SCANNED_STRING && text_equal(values[OBJECT].text, TEXT("v2.core.event"))) {
         return "this is a thin event; let the event destination send snapshot events to this endpoint";
     }
-    if (values[OBJECT].kind != JSON_STRING || !text_equal(values[OBJECT].text, TEXT("event"))) {
+    if (values[OBJECT].kind != SCANNED_STRING || !text_equal(values[OBJECT].text, TEXT("event"))) {
         return "the body is JSON, but not a Stripe event: its object is not \"event\"";
     }
     if (!is_identifier(&values[ID])) {
@@ -125,7 +125,7 @@ int event_parse(struct text body, struct event *event, const char **why)
         *why = "the body is not valid JSON in UTF-8";
         return EVENT_INVALID;
     }
-    event->kind = values[TYPE].kind == JSON_STRING && text_starts_with(values[TYPE].text, TEXT(EVENT_TYPE_PREFIX))
+    event->kind = values[TYPE].kind == SCANNED_STRING && text_starts_with(values[TYPE].text, TEXT(EVENT_TYPE_PREFIX))
                       ? event_kind_of(values[TYPE].text)
                       : EVENT_OTHER;
     *why = find_fault(values, event);
@@ -135,9 +135,9 @@ int event_parse(struct text body, struct event *event, const char **why)
     event->id = values[ID].text;
     event->type = values[TYPE].text;
     event->session = values[SESSION].text;
-    event->livemode = values[LIVEMODE].kind == JSON_TRUE;
+    event->livemode = values[LIVEMODE].kind == SCANNED_TRUE;
     uint64_t created = 0;
-    if (values[CREATED].kind == JSON_NUMBER && text_to_unsigned(values[CREATED].text, INT64_MAX, &created) == 0) {
+    if (values[CREATED].kind == SCANNED_NUMBER && text_to_unsigned(values[CREATED].text, INT64_MAX, &created) == 0) {
         event->created = (int64_t)created;
     }
     return 0;

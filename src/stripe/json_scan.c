@@ -130,7 +130,7 @@ static bool scan_string(struct scan *scan, struct json_value *value)
         unsigned char byte = (unsigned char)*scan->at;
         if (byte == '"') {
             *value = (struct json_value){
-                .kind = JSON_STRING, .text = {start, (size_t)(scan->at - start)}, .escaped = escaped};
+                .kind = SCANNED_STRING, .text = {start, (size_t)(scan->at - start)}, .escaped = escaped};
             scan->at++;
             return true;
         }
@@ -191,7 +191,7 @@ static bool scan_number(struct scan *scan, struct json_value *value)
             return false;
         }
     }
-    *value = (struct json_value){.kind = JSON_NUMBER, .text = {start, (size_t)(scan->at - start)}};
+    *value = (struct json_value){.kind = SCANNED_NUMBER, .text = {start, (size_t)(scan->at - start)}};
     return true;
 }
 
@@ -226,7 +226,7 @@ static bool scan_array(struct scan *scan, size_t depth, struct json_value *value
         skip_blanks(scan);
     }
     scan->at++;
-    *value = (struct json_value){.kind = JSON_ARRAY};
+    *value = (struct json_value){.kind = SCANNED_ARRAY};
     return true;
 }
 
@@ -257,7 +257,7 @@ static void forget(struct scan *scan, unsigned selected)
 {
     for (size_t i = 0; i < scan->count; i++) {
         if (selected & (1u << i)) {
-            scan->values[i] = (struct json_value){.kind = JSON_ABSENT};
+            scan->values[i] = (struct json_value){.kind = SCANNED_ABSENT};
         }
     }
 }
@@ -305,7 +305,7 @@ static bool scan_object(struct scan *scan, unsigned wanted, size_t depth, struct
         skip_blanks(scan);
     }
     scan->at++;
-    *value = (struct json_value){.kind = JSON_OBJECT};
+    *value = (struct json_value){.kind = SCANNED_OBJECT};
     return true;
 }
 
@@ -323,11 +323,11 @@ static bool scan_value(struct scan *scan, unsigned wanted, size_t depth, struct 
     case '"':
         return scan_string(scan, value);
     case 't':
-        return scan_word(scan, TEXT("true"), JSON_TRUE, value);
+        return scan_word(scan, TEXT("true"), SCANNED_TRUE, value);
     case 'f':
-        return scan_word(scan, TEXT("false"), JSON_FALSE, value);
+        return scan_word(scan, TEXT("false"), SCANNED_FALSE, value);
     case 'n':
-        return scan_word(scan, TEXT("null"), JSON_NULL, value);
+        return scan_word(scan, TEXT("null"), SCANNED_NULL, value);
     default:
         return scan_number(scan, value);
     }
@@ -338,7 +338,7 @@ int json_scan(struct text json, const struct json_path *paths, size_t count, str
     struct scan scan = {
         .at = json.data, .end = json.data + json.length, .paths = paths, .values = values, .count = count};
     for (size_t i = 0; i < count; i++) {
-        values[i] = (struct json_value){.kind = JSON_ABSENT};
+        values[i] = (struct json_value){.kind = SCANNED_ABSENT};
     }
     struct json_value document;
     bool valid = json.length > 0 && scan_value(&scan, (1u << count) - 1, 0, &document);
