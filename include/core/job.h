@@ -87,9 +87,9 @@ struct job_input {
     unsigned takeovers;                                 /* OPENED: owners that fell silent in a row */
     size_t effect_count;                                /* FETCHED */
     enum job_effect_state effects[JOB_EFFECTS_MAXIMUM]; /* FETCHED: TODO, or DONE or FAILED by the ledger */
-    const struct job_fault *fault;                      /* DEFERRED, FAILED */
-    uint64_t retry_after_ms;                            /* DEFERRED: not before */
-    uint64_t random;                                    /* 64 uniform bits, for the jitter of a retry */
+    const struct job_fault *fault; /* DEFERRED, FAILED; FETCHED: the ledger's, when an effect is FAILED */
+    uint64_t retry_after_ms;       /* DEFERRED: not before */
+    uint64_t random;               /* 64 uniform bits, for the jitter of a retry */
 };
 
 enum job_action {

@@ -164,7 +164,7 @@ extern char **environ;
 void environment_each_name(const struct environment *environment, void (*visit)(void *context, struct text name),
                            void *context)
 {
-    for (char **entry = environ; *entry; entry++) {
+    for (char **entry = environ; entry && *entry; entry++) {
         struct text rest = text_of(*entry);
         visit(context, text_cut(&rest, '='));
     }

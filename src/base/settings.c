@@ -185,6 +185,8 @@ static const struct setting table[] = {
     {.name = "IDENTIHOOK_LOG_FORMAT", .read = setting_log_format, .offset = FIELD(log_format), .fallback = "auto",
      .example = "json",
      .help = "text or json; auto is text on a terminal, else json"},
+    {.name = "IDENTIHOOK_LOG_LEVEL", .read = setting_log_level, .offset = FIELD(log_level), .fallback = "info", .example = "info",
+     .help = "debug, info, warn or error"},
 };
 /* clang-format on */
 
