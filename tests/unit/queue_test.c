@@ -1,0 +1,779 @@
+#include "unit.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <hiredis/hiredis.h>
+#include <uv.h>
+
+#include "store/backlog.h"
+#include "store/inbox.h"
+#include "store/lease.h"
+#include "store/rate.h"
+
+/*
+ * The store against a real Redis of its own, on a unix socket. Everything runs in the test's own process: one loop,
+ * turned until what is awaited has come.
+ */
+#define DEADLINE_MS 10000
+#define CLAIM_AFTER_MS 300
+
+static char directory[] = "/tmp/identihook-redis-XXXXXX";
+static char socket_path[64];
+static pid_t server;
+static uv_loop_t loop;
+static struct redis_url url;
+static struct queue *queue;
+static uv_timer_t deadline;
+
+/* ---- the server */
+
+static redisContext *connect_plainly(void)
+{
+    for (int i = 0; i < 1000; i++) {
+        redisContext *context = redisConnectUnix(socket_path);
+        redisReply *reply = context && !context->err ? redisCommand(context, "PING") : NULL;
+        bool there = reply && reply->type == REDIS_REPLY_STATUS;
+        if (reply) {
+            freeReplyObject(reply);
+        }
+        if (there) {
+            return context;
+        }
+        if (context) {
+            redisFree(context);
+        }
+        (void)usleep(10000); /* a server that starts cannot be awaited in another way */
+    }
+    ck_abort_msg("redis-server does not start");
+    return NULL;
+}
+
+static void start_server(void)
+{
+    server = fork();
+    if (server == 0) {
+        (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--dir", directory,
+                     "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--logfile", "redis.log",
+                     "--enable-debug-command", "yes", NULL);
+        _exit(127);
+    }
+    redisFree(connect_plainly());
+}
+
+static void stop_server(int signal)
+{
+    (void)kill(server, signal);
+    (void)waitpid(server, NULL, 0);
+}
+
+/* A command on a connection of its own; integers come back as they are, everything else as a count or length. */
+static long long ask(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    redisContext *context = connect_plainly();
+    redisReply *reply = redisvCommand(context, format, arguments);
+    va_end(arguments);
+    ck_assert_ptr_nonnull(reply);
+    ck_assert_msg(reply->type != REDIS_REPLY_ERROR, "%s", reply->str);
+    long long number = reply->type == REDIS_REPLY_INTEGER ? reply->integer
+                       : reply->type == REDIS_REPLY_ARRAY ? (long long)reply->elements
+                                                          : (long long)reply->len;
+    freeReplyObject(reply);
+    redisFree(context);
+    return number;
+}
+
+/* ---- the loop */
+
+static void on_deadline(uv_timer_t *timer)
+{
+    (void)timer;
+    ck_abort_msg("what was awaited did not come");
+}
+
+#define TURN_UNTIL(condition)                                                                                          \
+    do {                                                                                                               \
+        (void)uv_timer_start(&deadline, on_deadline, DEADLINE_MS, 0);                                                  \
+        while (!(condition)) {                                                                                         \
+            (void)uv_run(&loop, UV_RUN_ONCE);                                                                          \
+        }                                                                                                              \
+        (void)uv_timer_stop(&deadline);                                                                                \
+    } while (0)
+
+static bool closed;
+
+static void on_closed(void *context)
+{
+    (void)context;
+    closed = true;
+}
+
+static void open_queue(uint64_t call_timeout_ms)
+{
+    struct queue_options options = {.url = &url,
+                                    .namespace = "test",
+                                    .name = "test-queue",
+                                    .call_timeout_ms = call_timeout_ms,
+                                    .dedupe_window_ms = 60000,
+                                    .max_calls = 100,
+                                    .max_bytes = 1u << 20};
+    ck_assert_int_eq(queue_open(&loop, &options, &queue), 0);
+    TURN_UNTIL(queue_is_ready(queue));
+}
+
+static void set_up(void)
+{
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    (void)snprintf(socket_path, sizeof(socket_path), "%s/redis.sock", directory);
+    char text[128];
+    (void)snprintf(text, sizeof(text), "unix://%s", socket_path);
+    ck_assert_int_eq(redis_url_parse(text_of(text), &url), 0);
+    ck_assert_int_eq(uv_loop_init(&loop), 0);
+    (void)uv_timer_init(&loop, &deadline);
+    (void)signal(SIGPIPE, SIG_IGN);
+    start_server();
+    open_queue(2000);
+}
+
+static void tear_down(void)
+{
+    closed = false;
+    queue_close(queue, on_closed, NULL);
+    TURN_UNTIL(closed);
+    uv_close((uv_handle_t *)&deadline, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(uv_loop_close(&loop), 0);
+    redis_url_free(&url);
+    stop_server(SIGKILL);
+    char command[128];
+    (void)snprintf(command, sizeof(command), "rm -rf %s", directory);
+    (void)!system(command);
+}
+
+/* ---- putting */
+
+struct put {
+    struct queue_put put;
+    bool ended;
+    enum queue_put_outcome outcome;
+};
+
+static void on_put(struct queue_put *queue_put, enum queue_put_outcome outcome)
+{
+    struct put *put = CONTAINER_OF(queue_put, struct put, put);
+    ck_assert(!put->ended);
+    put->ended = true;
+    put->outcome = outcome;
+}
+
+static int start_put(struct put *put, const char *id)
+{
+    struct event event = {.id = text_of(id),
+                          .type = TEXT("identity.verification_session.verified"),
+                          .session = TEXT("vs_1"),
+                          .account = TEXT("acct_1"),
+                          .created = 1793268500,
+                          .kind = EVENT_VERIFIED};
+    *put = (struct put){.put.callback = on_put};
+    return queue_put(queue, &put->put, &event, 1793268501000, TEXT("{\"the\":\"payload\"}"));
+}
+
+static enum queue_put_outcome put_one(const char *id)
+{
+    struct put put;
+    ck_assert_int_eq(start_put(&put, id), 0);
+    ck_assert(!put.ended); /* never inside the call */
+    TURN_UNTIL(put.ended);
+    return put.outcome;
+}
+
+START_TEST(an_event_is_queued_once_however_often_it_comes)
+{
+    struct put puts[20];
+    for (size_t i = 0; i < ARRAY_LENGTH(puts); i++) {
+        ck_assert_int_eq(start_put(&puts[i], "evt_1"), 0);
+    }
+    TURN_UNTIL(puts[ARRAY_LENGTH(puts) - 1].ended);
+    size_t queued = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(puts); i++) {
+        ck_assert_int_ne(puts[i].outcome, QUEUE_PUT_UNKNOWN);
+        queued += puts[i].outcome == QUEUE_PUT_QUEUED;
+    }
+    ck_assert_uint_eq(queued, 1);
+    ck_assert_int_eq(ask("XLEN {test}:events"), 1);
+    ck_assert_int_gt(ask("PTTL {test}:seen:evt_1"), 50000);
+}
+END_TEST
+
+START_TEST(a_script_that_redis_has_forgotten_is_sent_again_unseen)
+{
+    ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_QUEUED);
+    (void)ask("SCRIPT FLUSH");
+    ck_assert_int_eq(put_one("evt_2"), QUEUE_PUT_QUEUED);
+    ck_assert_int_eq(put_one("evt_3"), QUEUE_PUT_QUEUED);
+    ck_assert_int_eq(ask("XLEN {test}:events"), 3);
+}
+END_TEST
+
+START_TEST(more_calls_than_the_limit_are_refused_at_once)
+{
+    struct put puts[101];
+    for (size_t i = 0; i < 100; i++) {
+        ck_assert_int_eq(start_put(&puts[i], "evt_1"), 0);
+    }
+    ck_assert_int_lt(start_put(&puts[100], "evt_2"), 0);
+    ck_assert_uint_eq(redis_calls(queue_redis(queue)), 100);
+    TURN_UNTIL(puts[99].ended);
+    ck_assert_uint_eq(redis_bytes(queue_redis(queue)), 0);
+}
+END_TEST
+
+START_TEST(a_server_that_is_killed_leaves_the_outcome_unknown_and_is_found_again)
+{
+    struct put put;
+    (void)kill(server, SIGSTOP);
+    ck_assert_int_eq(start_put(&put, "evt_1"), 0);
+    stop_server(SIGKILL);
+    TURN_UNTIL(put.ended);
+    ck_assert_int_eq(put.outcome, QUEUE_PUT_UNKNOWN);
+    ck_assert_int_lt(start_put(&put, "evt_2"), 0);
+    start_server();
+    TURN_UNTIL(queue_is_ready(queue));
+    ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_QUEUED);
+}
+END_TEST
+
+START_TEST(a_server_that_hangs_fails_calls_at_their_deadline)
+{
+    struct put put;
+    (void)kill(server, SIGSTOP);
+    uint64_t started = uv_hrtime();
+    uv_update_time(&loop);
+    ck_assert_int_eq(start_put(&put, "evt_1"), 0);
+    TURN_UNTIL(put.ended);
+    uint64_t took_ms = (uv_hrtime() - started) / 1000000;
+    ck_assert_int_eq(put.outcome, QUEUE_PUT_UNKNOWN);
+    ck_assert_uint_ge(took_ms, 1900);
+    ck_assert_uint_le(took_ms, 3000);
+    (void)kill(server, SIGCONT);
+    TURN_UNTIL(queue_is_ready(queue));
+}
+END_TEST
+
+/* ---- taking */
+
+struct taken {
+    struct inbox *inbox;
+    struct list entries;
+    size_t answers;
+    bool ready;
+    int64_t next_ms;
+};
+
+static void on_entries(void *context, enum inbox_source source, struct list *entries, int64_t next_ms)
+{
+    struct taken *taken = context;
+    (void)source;
+    taken->answers++;
+    taken->next_ms = next_ms;
+    LIST_EACH(entries, member, following)
+    {
+        list_remove(member);
+        list_append(&taken->entries, member);
+    }
+}
+
+static void on_ready(void *context)
+{
+    ((struct taken *)context)->ready = true;
+}
+
+static void open_inbox(struct taken *taken, const char *consumer)
+{
+    struct inbox_options options = {.url = &url,
+                                    .reader_name = "test-reader",
+                                    .consumer = consumer,
+                                    .call_timeout_ms = 2000,
+                                    .claim_after_ms = CLAIM_AFTER_MS,
+                                    .on_entries = on_entries,
+                                    .on_ready = on_ready,
+                                    .context = taken};
+    *taken = (struct taken){0};
+    list_init(&taken->entries);
+    ck_assert_int_eq(inbox_open(&loop, queue, &options, &taken->inbox), 0);
+    TURN_UNTIL(taken->ready);
+}
+
+static void close_inbox(struct taken *taken)
+{
+    closed = false;
+    inbox_close(taken->inbox, on_closed, NULL);
+    TURN_UNTIL(closed);
+    LIST_EACH(&taken->entries, member, following)
+    {
+        free(LIST_OBJECT(member, struct entry, link));
+    }
+}
+
+/* Asks once and returns the one entry that comes, or NULL. */
+static struct entry *take(struct taken *taken, int (*from)(struct inbox *, size_t))
+{
+    size_t before = taken->answers;
+    ck_assert_int_eq(from(taken->inbox, 10), 0);
+    TURN_UNTIL(taken->answers > before);
+    struct list *first = list_first(&taken->entries);
+    if (first) {
+        list_remove(first);
+    }
+    return first ? LIST_OBJECT(first, struct entry, link) : NULL;
+}
+
+START_TEST(events_from_before_the_group_are_taken_too)
+{
+    struct taken taken;
+    ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_QUEUED);
+    open_inbox(&taken, "me");
+    struct entry *entry = take(&taken, inbox_read);
+    ck_assert_ptr_nonnull(entry);
+    ck_assert_text_eq(entry->event, "evt_1");
+    ck_assert_text_eq(entry->session, "vs_1");
+    ck_assert_text_eq(entry->account, "acct_1");
+    ck_assert_int_eq(entry->kind, EVENT_VERIFIED);
+    ck_assert_int_eq(entry->created, 1793268500);
+    ck_assert_int_eq(entry->received_ms, 1793268501000);
+    free(entry);
+    close_inbox(&taken);
+}
+END_TEST
+
+START_TEST(a_group_that_vanishes_is_made_again_from_the_beginning)
+{
+    struct taken taken;
+    open_inbox(&taken, "me");
+    ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_QUEUED);
+    (void)ask("XGROUP DESTROY {test}:events identihook");
+    taken.ready = false;
+    ck_assert_ptr_null(take(&taken, inbox_read));
+    TURN_UNTIL(taken.ready);
+    struct entry *entry = take(&taken, inbox_read);
+    ck_assert_ptr_nonnull(entry);
+    free(entry);
+    close_inbox(&taken);
+}
+END_TEST
+
+START_TEST(data_that_is_lost_under_a_blocked_reader_does_not_stop_it)
+{
+    struct taken taken;
+    open_inbox(&taken, "me");
+    taken.ready = false;
+    ck_assert_int_eq(inbox_read(taken.inbox, 1), 0);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    (void)ask("FLUSHALL");
+    TURN_UNTIL(taken.ready);
+    ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_QUEUED);
+    struct entry *entry = take(&taken, inbox_read);
+    ck_assert_ptr_nonnull(entry);
+    free(entry);
+    close_inbox(&taken);
+}
+END_TEST
+
+/* ---- leases */
+
+struct operation {
+    struct lease_call call;
+    bool ended;
+    enum lease_outcome outcome;
+};
+
+static void on_operation(struct lease_call *call, enum lease_outcome outcome)
+{
+    struct operation *operation = CONTAINER_OF(call, struct operation, call);
+    operation->ended = true;
+    operation->outcome = outcome;
+}
+
+#define OPERATE(operation, start)                                                                                      \
+    do {                                                                                                               \
+        (operation) = (struct operation){.call.callback = on_operation};                                               \
+        ck_assert_int_eq((start), 0);                                                                                  \
+        TURN_UNTIL((operation).ended);                                                                                 \
+    } while (0)
+
+static const char *const effects[] = {"email", "onboarding"};
+
+static void open_ledger(struct operation *operation, const struct lease *lease)
+{
+    *operation = (struct operation){.call = {.callback = on_operation, .effects = effects, .effect_count = 2}};
+    ck_assert_int_eq(lease_open(lease, &operation->call), 0);
+    TURN_UNTIL(operation->ended);
+}
+
+static struct lease take_lease(struct taken *taken, const char *consumer)
+{
+    ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_QUEUED);
+    open_inbox(taken, consumer);
+    struct entry *entry = take(taken, inbox_read);
+    ck_assert_ptr_nonnull(entry);
+    return (struct lease){.queue = queue, .consumer = consumer, .entry = entry};
+}
+
+static void end_lease(struct lease *lease, struct taken *taken)
+{
+    free((struct entry *)(uintptr_t)lease->entry);
+    close_inbox(taken);
+}
+
+static const struct lease_ending ending = {
+    .user = "user_1", .status = "verified", .outcome = "done", .effects = "email"};
+
+START_TEST(a_finished_event_is_in_the_outcomes_and_nowhere_else)
+{
+    struct taken taken;
+    struct operation operation;
+    struct lease lease = take_lease(&taken, "me");
+    OPERATE(operation, lease_finish(&lease, &operation.call, &ending));
+    ck_assert_int_eq(operation.outcome, LEASE_DONE);
+    ck_assert_int_eq(ask("XLEN {test}:outcomes"), 1);
+    ck_assert_int_eq(ask("XPENDING {test}:events identihook - + 10"), 0);
+    ck_assert_int_eq(ask("ZCARD {test}:retry"), 0);
+    OPERATE(operation, lease_finish(&lease, &operation.call, &ending));
+    ck_assert_int_eq(operation.outcome, LEASE_LOST); /* repeating it changes nothing */
+    ck_assert_int_eq(ask("XLEN {test}:outcomes"), 1);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
+START_TEST(the_ledger_remembers_what_was_done_and_what_failed)
+{
+    static const struct job_fault fault = {.reason = "onboarding_refused", .error = "it answered 410"};
+    struct taken taken;
+    struct operation operation;
+    struct lease lease = take_lease(&taken, "me");
+    open_ledger(&operation, &lease);
+    ck_assert_uint_eq(operation.call.ledger.done, 0);
+    OPERATE(operation, lease_record_done(&lease, &operation.call, "email"));
+    ck_assert_int_eq(operation.outcome, LEASE_DONE);
+    OPERATE(operation, lease_record_failed(&lease, &operation.call, "onboarding", &fault));
+    open_ledger(&operation, &lease);
+    ck_assert_uint_eq(operation.call.ledger.done, 1);
+    ck_assert_uint_eq(operation.call.ledger.failed, 2);
+    ck_assert_str_eq(operation.call.ledger.fault.reason, "onboarding_refused");
+    ck_assert_str_eq(operation.call.ledger.fault.error, "it answered 410");
+    ck_assert_int_gt(ask("PTTL {test}:effects:evt_1"), 50000);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
+START_TEST(a_retry_comes_back_when_it_is_due_and_counts_as_a_failure)
+{
+    struct taken taken;
+    struct operation operation;
+    struct lease lease = take_lease(&taken, "me");
+    OPERATE(operation, lease_retry(&lease, &operation.call, 300));
+    ck_assert_int_eq(operation.outcome, LEASE_DONE);
+    ck_assert_int_eq(ask("XPENDING {test}:events identihook - + 10"), 0);
+    ck_assert_int_eq(ask("ZCARD {test}:retry"), 1);
+    ck_assert_ptr_null(take(&taken, inbox_due));
+    ck_assert_int_gt(taken.next_ms, 0);
+    ck_assert_int_le(taken.next_ms, 300);
+    struct entry *again = NULL;
+    while (!again) {
+        again = take(&taken, inbox_due);
+    }
+    ck_assert_text_eq(again->event, "evt_1");
+    ck_assert_int_eq(ask("ZCARD {test}:retry"), 0);
+    ck_assert_int_eq(ask("XPENDING {test}:events identihook - + 10"), 1);
+    struct lease second = {.queue = queue, .consumer = "me", .entry = again};
+    open_ledger(&operation, &second);
+    ck_assert_uint_eq(operation.call.ledger.failures, 1);
+    ck_assert_uint_eq(operation.call.ledger.takeovers, 0);
+    free(again);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
+START_TEST(a_hand_back_is_due_at_once_and_counts_as_no_failure)
+{
+    struct taken taken;
+    struct operation operation;
+    struct lease lease = take_lease(&taken, "me");
+    OPERATE(operation, lease_release(&lease, &operation.call));
+    struct entry *again = take(&taken, inbox_due);
+    ck_assert_ptr_nonnull(again);
+    struct lease second = {.queue = queue, .consumer = "me", .entry = again};
+    open_ledger(&operation, &second);
+    ck_assert_uint_eq(operation.call.ledger.failures, 0);
+    free(again);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
+START_TEST(a_buried_event_is_whole_in_the_dead_letters)
+{
+    static const struct job_fault fault = {.reason = "session_not_found", .error = "check the key"};
+    struct lease_ending dead = {.outcome = "dead", .status = "verified"};
+    struct taken taken;
+    struct operation operation;
+    struct lease lease = take_lease(&taken, "me");
+    OPERATE(operation, lease_bury(&lease, &operation.call, &dead, &fault, 3));
+    ck_assert_int_eq(operation.outcome, LEASE_DONE);
+    ck_assert_int_eq(ask("XLEN {test}:dead"), 1);
+    ck_assert_int_eq(ask("XPENDING {test}:events identihook - + 10"), 0);
+    redisContext *context = connect_plainly();
+    redisReply *reply = redisCommand(context, "XRANGE {test}:dead - +");
+    const redisReply *fields = reply->element[0]->element[1];
+    const char *wanted[][2] = {{"event", "evt_1"},
+                               {"payload", "{\"the\":\"payload\"}"},
+                               {"reason", "session_not_found"},
+                               {"error", "check the key"},
+                               {"attempts", "3"},
+                               {"account", "acct_1"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(wanted); i++) {
+        bool found = false;
+        for (size_t j = 0; j + 1 < fields->elements; j += 2) {
+            found = found || (strcmp(fields->element[j]->str, wanted[i][0]) == 0 &&
+                              strcmp(fields->element[j + 1]->str, wanted[i][1]) == 0);
+        }
+        ck_assert_msg(found, "%s is missing", wanted[i][0]);
+    }
+    freeReplyObject(reply);
+    redisFree(context);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
+START_TEST(what_a_silent_owner_has_is_claimed_and_lost_to_it)
+{
+    struct taken silent;
+    struct taken other;
+    struct operation operation;
+    struct lease lease = take_lease(&silent, "silent");
+    open_inbox(&other, "other");
+    ck_assert_ptr_null(take(&other, inbox_claim)); /* too early */
+    struct entry *claimed = NULL;
+    while (!claimed) {
+        claimed = take(&other, inbox_claim);
+    }
+    struct lease second = {.queue = queue, .consumer = "other", .entry = claimed};
+    open_ledger(&operation, &second);
+    ck_assert_int_eq(operation.outcome, LEASE_DONE);
+    ck_assert_uint_eq(operation.call.ledger.takeovers, 1);
+
+    open_ledger(&operation, &lease);
+    ck_assert_int_eq(operation.outcome, LEASE_LOST);
+    OPERATE(operation, lease_finish(&lease, &operation.call, &ending));
+    ck_assert_int_eq(operation.outcome, LEASE_LOST);
+    OPERATE(operation, lease_retry(&lease, &operation.call, 0));
+    ck_assert_int_eq(operation.outcome, LEASE_LOST);
+    OPERATE(operation, lease_bury(&lease, &operation.call, &ending, &(struct job_fault){.reason = "x"}, 1));
+    ck_assert_int_eq(operation.outcome, LEASE_LOST);
+    ck_assert_int_eq(ask("XLEN {test}:outcomes"), 0);
+    ck_assert_int_eq(ask("ZCARD {test}:retry"), 0);
+    ck_assert_int_eq(ask("EXISTS {test}:dead"), 0);
+
+    /* What is done is done: a success is recorded even when the lease is gone. */
+    OPERATE(operation, lease_record_done(&lease, &operation.call, "email"));
+    ck_assert_int_eq(operation.outcome, LEASE_LOST);
+    open_ledger(&operation, &second);
+    ck_assert_uint_eq(operation.call.ledger.done, 1);
+    free(claimed);
+    close_inbox(&other);
+    end_lease(&lease, &silent);
+}
+END_TEST
+
+struct renewal {
+    struct redis_call call;
+    bool ended;
+    size_t lost;
+};
+
+static void on_renewed(struct redis_call *call, const redisReply *reply)
+{
+    struct renewal *renewal = CONTAINER_OF(call, struct renewal, call);
+    renewal->ended = true;
+    renewal->lost = reply && reply->type == REDIS_REPLY_ARRAY ? reply->elements : SIZE_MAX;
+}
+
+static size_t renew(const struct lease *lease)
+{
+    struct renewal renewal = {.call.callback = on_renewed};
+    ck_assert_int_eq(lease_renew(queue, lease->consumer, &lease->entry->id, 1, &renewal.call), 0);
+    TURN_UNTIL(renewal.ended);
+    return renewal.lost;
+}
+
+START_TEST(signs_of_life_keep_an_event_from_being_claimed)
+{
+    struct taken mine;
+    struct taken other;
+    struct lease lease = take_lease(&mine, "me");
+    open_inbox(&other, "other");
+    uint64_t end = uv_hrtime() + UINT64_C(3) * CLAIM_AFTER_MS * 1000000;
+    while (uv_hrtime() < end) {
+        ck_assert_uint_eq(renew(&lease), 0);
+        ck_assert_ptr_null(take(&other, inbox_claim));
+    }
+    struct entry *claimed = NULL;
+    while (!claimed) {
+        claimed = take(&other, inbox_claim);
+    }
+    ck_assert_uint_eq(renew(&lease), 1);
+    free(claimed);
+    close_inbox(&other);
+    end_lease(&lease, &mine);
+}
+END_TEST
+
+struct number {
+    struct redis_call call;
+    bool ended;
+    long long value;
+};
+
+static void on_number(struct redis_call *call, const redisReply *reply)
+{
+    struct number *number = CONTAINER_OF(call, struct number, call);
+    number->ended = true;
+    number->value = reply ? reply->integer : -1;
+}
+
+START_TEST(a_worker_that_ends_surrenders_what_it_has_and_its_name)
+{
+    struct taken taken;
+    struct lease lease = take_lease(&taken, "me");
+    struct number number = {.call.callback = on_number};
+    ck_assert_int_eq(ask("XINFO CONSUMERS {test}:events identihook"), 1);
+    ck_assert_int_eq(lease_surrender(queue, "me", &number.call), 0);
+    TURN_UNTIL(number.ended);
+    ck_assert_int_eq(number.value, 1);
+    ck_assert_int_eq(ask("XINFO CONSUMERS {test}:events identihook"), 0);
+    ck_assert_int_eq(ask("ZCARD {test}:retry"), 1);
+    struct entry *again = take(&taken, inbox_due);
+    ck_assert_ptr_nonnull(again);
+    free(again);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
+START_TEST(an_entry_that_somebody_deleted_is_dropped_and_not_tried_for_ever)
+{
+    struct taken taken;
+    struct taken other;
+    struct operation operation;
+    struct lease lease = take_lease(&taken, "me");
+    OPERATE(operation, lease_retry(&lease, &operation.call, 0));
+    (void)ask("XTRIM {test}:events MAXLEN 0");
+    ck_assert_ptr_null(take(&taken, inbox_due));
+    ck_assert_int_eq(ask("ZCARD {test}:retry"), 0);
+    ck_assert_int_eq(ask("XPENDING {test}:events identihook - + 10"), 0);
+    open_inbox(&other, "other");
+    close_inbox(&other);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
+/* ---- the backlog and the rate */
+
+struct backlog_answer {
+    struct backlog_call call;
+    struct backlog backlog;
+    bool ended;
+};
+
+static void on_backlog(struct backlog_call *call, const struct backlog *backlog)
+{
+    struct backlog_answer *answer = CONTAINER_OF(call, struct backlog_answer, call);
+    ck_assert_ptr_nonnull(backlog);
+    answer->backlog = *backlog;
+    answer->ended = true;
+}
+
+START_TEST(the_backlog_counts_what_waits_where)
+{
+    struct taken taken;
+    struct lease lease = take_lease(&taken, "me");
+    ck_assert_int_eq(put_one("evt_2"), QUEUE_PUT_QUEUED);
+    ck_assert_int_eq(put_one("evt_3"), QUEUE_PUT_QUEUED);
+    (void)ask("XGROUP CREATE {test}:events another 0");
+    struct backlog_answer answer = {.call.callback = on_backlog};
+    ck_assert_int_eq(backlog_read(queue, &answer.call), 0);
+    TURN_UNTIL(answer.ended);
+    ck_assert_int_eq(answer.backlog.stream_length, 3);
+    ck_assert_uint_eq(answer.backlog.group_count, 2);
+    const struct backlog_group *ours =
+        &answer.backlog.groups[strcmp(answer.backlog.groups[0].name, "identihook") == 0 ? 0 : 1];
+    ck_assert_int_eq(ours->pending, 1);
+    ck_assert_int_eq(ours->unread, 2);
+    ck_assert_int_ge(ours->oldest_unread_ms, 0);
+    ck_assert_int_ge(ours->oldest_pending_ms, ours->oldest_unread_ms);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
+struct pace {
+    struct rate_call call;
+    int64_t wait_ms;
+    bool ended;
+};
+
+static void on_pace(struct rate_call *call, int64_t wait_ms)
+{
+    struct pace *pace = CONTAINER_OF(call, struct pace, call);
+    pace->wait_ms = wait_ms;
+    pace->ended = true;
+}
+
+START_TEST(the_rate_gives_each_caller_its_own_moment)
+{
+    enum { CALLS = 40 };
+    struct pace paces[CALLS];
+    for (size_t i = 0; i < CALLS; i++) {
+        paces[i] = (struct pace){.call.callback = on_pace};
+        ck_assert_int_eq(rate_take(queue, &paces[i].call, false, 20 * 60), 0);
+    }
+    TURN_UNTIL(paces[CALLS - 1].ended);
+    size_t within_a_second = 0;
+    for (size_t i = 0; i < CALLS; i++) {
+        ck_assert_int_ge(paces[i].wait_ms, 0);
+        within_a_second += paces[i].wait_ms < 1000;
+    }
+    ck_assert_uint_ge(within_a_second, 20);
+    ck_assert_uint_le(within_a_second, 25);
+}
+END_TEST
+
+static void fill(TCase *tests)
+{
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, an_event_is_queued_once_however_often_it_comes);
+    tcase_add_test(tests, a_script_that_redis_has_forgotten_is_sent_again_unseen);
+    tcase_add_test(tests, more_calls_than_the_limit_are_refused_at_once);
+    tcase_add_test(tests, a_server_that_is_killed_leaves_the_outcome_unknown_and_is_found_again);
+    tcase_add_test(tests, a_server_that_hangs_fails_calls_at_their_deadline);
+    tcase_add_test(tests, events_from_before_the_group_are_taken_too);
+    tcase_add_test(tests, a_group_that_vanishes_is_made_again_from_the_beginning);
+    tcase_add_test(tests, data_that_is_lost_under_a_blocked_reader_does_not_stop_it);
+    tcase_add_test(tests, a_finished_event_is_in_the_outcomes_and_nowhere_else);
+    tcase_add_test(tests, the_ledger_remembers_what_was_done_and_what_failed);
+    tcase_add_test(tests, a_retry_comes_back_when_it_is_due_and_counts_as_a_failure);
+    tcase_add_test(tests, a_hand_back_is_due_at_once_and_counts_as_no_failure);
+    tcase_add_test(tests, a_buried_event_is_whole_in_the_dead_letters);
+    tcase_add_test(tests, what_a_silent_owner_has_is_claimed_and_lost_to_it);
+    tcase_add_test(tests, signs_of_life_keep_an_event_from_being_claimed);
+    tcase_add_test(tests, a_worker_that_ends_surrenders_what_it_has_and_its_name);
+    tcase_add_test(tests, an_entry_that_somebody_deleted_is_dropped_and_not_tried_for_ever);
+    tcase_add_test(tests, the_backlog_counts_what_waits_where);
+    tcase_add_test(tests, the_rate_gives_each_caller_its_own_moment);
+}
+
+int main(void)
+{
+    return unit_run("queue", fill);
+}
