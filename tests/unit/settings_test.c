@@ -320,6 +320,17 @@ START_TEST(every_setting_is_described)
 }
 END_TEST
 
+START_TEST(the_readme_has_the_table_as_it_is)
+{
+    struct buffer text = {0};
+    struct buffer readme = unit_data("../../README.md");
+    settings_describe_markdown(&text);
+    ck_assert_msg(strstr(readme.data, text.data) != NULL, "put this between the settings marks of README.md:\n%s", text.data);
+    buffer_free(&text);
+    buffer_free(&readme);
+}
+END_TEST
+
 static void fill(TCase *tests)
 {
     tcase_add_test(tests, defaults_are_those_of_the_table);
@@ -337,6 +348,7 @@ static void fill(TCase *tests)
                         (int)ARRAY_LENGTH(durations));
     tcase_add_loop_test(tests, what_is_no_duration_is_refused, 0, (int)ARRAY_LENGTH(no_durations));
     tcase_add_test(tests, every_setting_is_described);
+    tcase_add_test(tests, the_readme_has_the_table_as_it_is);
 }
 
 int main(void)
