@@ -2,7 +2,7 @@
 
 import { Child } from './child.mjs';
 import { send } from './http_client.mjs';
-import { Journal, before } from './wait.mjs';
+import { Journal, before, until } from './wait.mjs';
 
 /** The binary under test. */
 export function binary() {
@@ -34,8 +34,11 @@ export class Identihook {
   /** Log lines, as objects; a line that is no JSON (a sanitizer's, say) is { raw }. */
   logs = new Journal('log lines');
 
-  /** Starts it and waits until it listens. `settings` are environment variables. */
-  static async start(settings, { words = [], within } = {}) {
+  /**
+   * Starts it and waits until it listens and, unless `ready` is false, says that it is ready. `settings` are environment
+   * variables.
+   */
+  static async start(settings, { words = [], ready = true, within } = {}) {
     const program = new Identihook();
     program.child = new Child(binary(), ['serve', ...words], {
       env: environment({ IDENTIHOOK_LOG_FORMAT: 'json', ...settings }),
@@ -63,6 +66,7 @@ export class Identihook {
     if (!(words.includes('--role') && role === 'worker')) {
       program.url = `${await listens('webhook')}${settings.IDENTIHOOK_WEBHOOK_PATH ?? '/webhook'}`;
     }
+    if (ready) await until(async () => (await program.look('/readyz')).status === 200, 'readiness', within);
     return program;
   }
 

@@ -38,6 +38,7 @@ export class Onboarding extends HttpServer {
         body: request.body.toString(),
         headers: request.headers,
         path: request.path,
+        at: request.at,
         signature: secret ? checkStandardWebhook(secret, request.headers, request.body) : 'unchecked',
       });
     };

@@ -91,8 +91,8 @@ export class World {
   }
 
   /** Starts identihook serve once more, with `settings` over the world's. */
-  async start({ settings = {}, words = [] } = {}) {
-    const program = await Identihook.start({ ...this.settings, ...settings }, { words });
+  async start({ settings = {}, ...options } = {}) {
+    const program = await Identihook.start({ ...this.settings, ...settings }, options);
     this.programs.push(program);
     return program;
   }
@@ -219,4 +219,4 @@ export class World {
   }
 }
 
-export { composeEvent, post, sign } from './events.mjs';
+export { composeEvent, newSecret, post, sign } from './events.mjs';

@@ -1,0 +1,197 @@
+// What becomes of an event when Stripe's API does not answer as it should.
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { World, composeEvent, key } from '../lib/world.mjs';
+
+const LIMITED = { 'Stripe-Rate-Limited-Reason': 'endpoint-rate' };
+
+describe('an event is carried on', { concurrency: 8 }, () => {
+  const passing = {
+    'limits the rate (429)': { status: 429, headers: LIMITED },
+    'waits for a lock (429)': {
+      status: 429,
+      body: { error: { type: 'invalid_request_error', code: 'lock_timeout', message: 'x' } },
+    },
+    'has a fault of its own (500)': { status: 500 },
+    'is away (503)': { status: 503 },
+    'answers a page instead of JSON (502)': { status: 502, body: '<html>Bad Gateway</html>' },
+    'is in conflict (409)': { status: 409 },
+    'answers nothing in time': { hang: true },
+    'closes the connection': { close: true },
+    'resets the connection': { reset: true },
+    'closes in the middle of its answer': { cut: true },
+    'answers what is no HTTP': { garbage: true },
+    'answers 200 with something else': { status: 200, body: { object: 'charge' } },
+    'answers 200 with nothing': { status: 200, body: '' },
+    'refuses, but asks for another try': { status: 400, headers: { 'Stripe-Should-Retry': 'true' } },
+  };
+  for (const [name, fault] of Object.entries(passing)) {
+    test(`when Stripe ${name}, twice`, async (t) => {
+      const world = await World.open(t, { settings: { IDENTIHOOK_STRIPE_TIMEOUT: '300ms' } });
+      const { session, event } = world.pair('verified');
+      world.stripe.fail({ ...fault, times: 2 });
+      assert.equal((await world.carry(event)).outcome, 'done');
+      assert.equal(world.stripe.reads(session.id).length, 3);
+      assert.deepEqual([world.mailsTo(session).length, world.updatesOf(event).length], [1, 1]);
+      assert.equal(await world.redis.call('XLEN', key('dead')), 0);
+    });
+  }
+
+  test('when Stripe is slow, but in time', async (t) => {
+    const world = await World.open(t);
+    const { session, event } = world.pair('verified');
+    world.stripe.fail({ delay: 700 });
+    assert.equal((await world.carry(event)).outcome, 'done');
+    assert.equal(world.stripe.reads(session.id).length, 1);
+  });
+
+  test('after the time that Retry-After asks for', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_RETRY_CAP: '10s' } });
+    const { session, event } = world.pair('verified');
+    world.stripe.fail({ status: 429, headers: { ...LIMITED, 'Retry-After': '2' } });
+    assert.equal((await world.carry(event)).outcome, 'done');
+    const [first, second] = world.stripe.reads(session.id);
+    assert.ok(second.at - first.at >= 2000, `tried again after ${second.at - first.at} ms`);
+  });
+
+  test('while others go on', async (t) => {
+    const world = await World.open(t);
+    const stuck = world.pair('verified');
+    const release = world.stripe.hold((request) => request.session === stuck.session.id);
+    await world.deliver(stuck.event);
+    await world.settle();
+    assert.deepEqual(world.outcomesOf(stuck.event), []);
+    release();
+    assert.equal((await world.outcome(stuck.event)).outcome, 'done');
+  });
+
+  test('at no more than IDENTIHOOK_STRIPE_RATE, by all programs together', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_STRIPE_RATE: '20/s' } });
+    const other = await world.start();
+    const programs = [world.programs[0], other];
+    const all = Array.from({ length: 60 }, () => world.pair('verified'));
+    await Promise.all(all.map(({ event }, i) => world.deliver(event, { program: programs[i % 2] })));
+    await Promise.all(all.map(({ event }) => world.outcome(event)));
+    const times = world.stripe.requests.items.map(({ at }) => at).sort((a, b) => a - b);
+    assert.equal(times.length, 60);
+    const inOneSecond = times.map((at, i) => times.slice(i).filter((later) => later < at + 1000).length);
+    assert.ok(Math.max(...inOneSecond) <= 25, `${Math.max(...inOneSecond)} reads within a second`);
+  });
+});
+
+describe('an event goes to the dead letters', { concurrency: 8 }, () => {
+  /** The one dead letter, and what must be true of every one. */
+  async function deadLetterOf(world, event) {
+    assert.equal((await world.outcome(event)).outcome, 'dead');
+    const [letter, ...more] = await world.dead();
+    assert.deepEqual(more, []);
+    assert.equal(letter.event, event.id);
+    return letter;
+  }
+
+  const permanent = [
+    [
+      'Stripe does not know its session',
+      {},
+      (world, session) => world.stripe.change(session.id, { livemode: true }),
+      'session_not_found',
+      /live/,
+    ],
+    [
+      'the key is wrong',
+      { STRIPE_SECRET_KEY: 'sk_test_nobodysKey' },
+      () => {},
+      'stripe_key_rejected',
+      /STRIPE_SECRET_KEY/,
+    ],
+    [
+      'the key has expired',
+      {},
+      (world) => world.stripe.addKey(world.key, { revoked: true }),
+      'stripe_key_rejected',
+      /STRIPE_SECRET_KEY/,
+    ],
+    [
+      'the key lacks a permission',
+      {},
+      (world) => world.stripe.addKey(world.key, { sessions: false }),
+      'stripe_key_lacks_permission',
+      /Read/,
+    ],
+    [
+      'the key may not read sensitive fields',
+      { IDENTIHOOK_VERIFIED_OUTPUTS: 'dob' },
+      (world) => world.stripe.addKey(world.key, { sensitive: false }),
+      'stripe_key_lacks_permission',
+      /dob/,
+    ],
+    [
+      'Stripe refuses the request',
+      { STRIPE_API_VERSION: 'yesterday' },
+      () => {},
+      'stripe_refused',
+      /STRIPE_API_VERSION/,
+    ],
+    [
+      'Stripe forbids another try',
+      {},
+      (world) => world.stripe.fail({ status: 500, headers: { 'Stripe-Should-Retry': 'false' } }),
+      'stripe_unavailable',
+      /HTTP 500/,
+    ],
+  ];
+  for (const [name, settings, prepare, reason, advice] of permanent) {
+    test(`at once when ${name}, with what to do about it`, async (t) => {
+      const world = await World.open(t, { settings });
+      const { session, event } = world.pair('verified');
+      prepare(world, session);
+      await world.deliver(event);
+      const letter = await deadLetterOf(world, event);
+      assert.equal(letter.reason, reason);
+      assert.match(letter.error, advice);
+      assert.equal(letter.attempts, '1');
+      assert.equal(world.stripe.reads(session.id).length, 1);
+      assert.deepEqual([world.mailsTo(session), world.updatesOf(event)], [[], []]);
+    });
+  }
+
+  test('whole, as it came, with reason and time', async (t) => {
+    const world = await World.open(t);
+    const event = composeEvent('verified.unicode'); // of a session that Stripe does not know
+    await world.deliver(event);
+    const { id, ...letter } = await deadLetterOf(world, event);
+    const [{ id: streamId, ...entry }] = await world.redis.entries(key('events'));
+    const { reason, error, attempts, failed_ms, ...rest } = letter;
+    assert.deepEqual(rest, entry);
+    assert.equal(rest.payload, event.body);
+    assert.equal(reason, 'session_not_found');
+    assert.match(error, /HTTP 404, resource_missing, request req_\w+/);
+    assert.equal(attempts, '1');
+    assert.ok(Math.abs(Date.now() - failed_ms) < 60_000);
+  });
+
+  test('after IDENTIHOOK_MAX_ATTEMPTS tries, with the last failure', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_MAX_ATTEMPTS: '3' } });
+    const { session, event } = world.pair('verified');
+    world.stripe.fail({ status: 503, times: Infinity });
+    await world.deliver(event);
+    const letter = await deadLetterOf(world, event);
+    assert.equal(letter.reason, 'attempts_exhausted');
+    assert.match(letter.error, /stripe_unavailable/);
+    assert.equal(letter.attempts, '3');
+    assert.equal(world.stripe.reads(session.id).length, 3);
+    assert.equal(await world.redis.call('HLEN', key('attempts')), 0);
+    assert.equal(await world.redis.call('ZCARD', key('retry')), 0);
+  });
+
+  test('of a connected account that the key cannot reach', async (t) => {
+    const world = await World.open(t);
+    const event = composeEvent('verified.connect');
+    await world.deliver(event);
+    const letter = await deadLetterOf(world, event);
+    assert.equal(letter.reason, 'stripe_key_lacks_permission');
+    assert.equal(letter.account, event.content.account);
+  });
+});
