@@ -11,24 +11,28 @@
 
 /*
  * Outgoing HTTP requests on a libuv loop, over libcurl's multi interface. One fetcher per loop; connections are kept
- * and used again.
+ * and used again. curl_global_init() has run before there are threads.
  *
- * HTTP/1.1, certificates always checked (SSL_CERT_FILE names another bundle of authorities, as for OpenSSL), no
- * redirects, no proxy from the environment, answers up to a limit. A request that found its kept connection dead may be
- * sent once more by libcurl: what is posted must bear being received twice.
+ * HTTP/1.1; https:// always with the certificate checked; no redirects; no proxy, netrc or authorities' bundle from the
+ * environment; answers up to a limit.
+ *
+ * A kept connection may turn out to be dead when a request is sent on it. libcurl then sends the request once more, on
+ * a new connection, if no byte of an answer had come: what is posted must bear being received twice (Idempotency-Key).
  */
 struct fetcher;
 struct fetch;
 
 struct fetcher_options {
     const char *user_agent; /* outlives the fetcher */
-    const char *ca_file;    /* authorities (PEM) to trust instead of the system\'s, or NULL; outlives the fetcher */
-    size_t max_concurrent;  /* more wait their turn; their time runs from when they start */
+    const char *ca_file;    /* authorities (PEM) to trust instead of the system's, or NULL; outlives the fetcher */
+    size_t max_concurrent;  /* at least 1; more wait their turn, and their time runs from when they start */
 };
 
+/* 0 or -ENOMEM. */
 MUST_CHECK int fetcher_create(uv_loop_t *loop, const struct fetcher_options *options, struct fetcher **fetcher);
 
-/* Cancels what is left; `closed` runs when nothing is left on the loop. */
+/* Cancels what is left, and from now on starts nothing; `closed` runs when nothing is left on the loop. May be called
+ * from a fetch's callback. */
 void fetcher_close(struct fetcher *fetcher, void (*closed)(void *context), void *context);
 
 #define FETCH_HEADERS_MAXIMUM 12
@@ -37,8 +41,8 @@ struct fetch_request {
     const char *url;                            /* http:// or https:// */
     const char *bearer;                         /* NULL, or a token for Authorization: Bearer; overwritten after use */
     struct text body;                           /* empty: GET; else POST; copied */
-    const char *headers[FETCH_HEADERS_MAXIMUM]; /* "Name: value"; copied; ends with NULL */
-    uint64_t timeout_ms;                        /* for all of it */
+    const char *headers[FETCH_HEADERS_MAXIMUM]; /* "Name: value"; copied; ends with NULL unless full */
+    uint64_t timeout_ms;                        /* for all of it, at least 1; connecting gets 10 s of it at most */
     size_t max_response;                        /* bytes of the answer's body */
 };
 
@@ -52,10 +56,10 @@ enum fetch_fault {
 
 struct fetch_result {
     enum fetch_fault fault;
-    const char *fault_text; /* libcurl's words, without addresses of people; "" when FINE */
+    const char *fault_text; /* for the operator: libcurl's words, which may name the host; "" when FINE */
     int status;             /* of a whole answer; 0 unless FINE */
-    struct text body;
-    /* Answer headers that callers ask for; empty when absent. */
+    struct text body;       /* empty unless FINE */
+    /* Answer headers that callers ask for; empty when absent or longer than 256 bytes. */
     struct text retry_after;
     struct text should_retry;
     struct text request_id;
@@ -66,11 +70,14 @@ struct fetch_result {
 typedef void fetch_callback(void *context, const struct fetch_result *result);
 
 /*
- * Starts a request. 0: the callback will run exactly once, never inside this call, unless fetch_cancel() comes first;
- * *fetch is valid until then. -ENOMEM; -EINVAL: libcurl refuses the URL.
+ * Starts a request. 0: the callback will run exactly once, never inside this call, unless fetch_cancel() or
+ * fetcher_close() comes first; *fetch is valid until one of the three.
+ *
+ * -EINVAL: no URL of http or https, or a header or token with a control character in it; -ENOMEM; -ECANCELED: the
+ * fetcher is closing. Then there is no fetch and no callback.
  */
 MUST_CHECK int fetch_start(struct fetcher *fetcher, const struct fetch_request *request, fetch_callback *callback,
                            void *context, struct fetch **fetch);
 
-/* The callback will not run any more. */
+/* The callback will not run any more. Not for a fetch whose callback has begun. */
 void fetch_cancel(struct fetch *fetch);

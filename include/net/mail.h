@@ -12,53 +12,71 @@
 
 /*
  * Sending mail over SMTP. libcurl's SMTP blocks its caller, so it runs on threads of its own: mails go in through a
- * bounded mailbox, results come back to the loop of whoever sent.
+ * bounded mailbox, results come back to the loop of whoever sent. Each thread keeps its connection for the next mail,
+ * for a few seconds. curl_global_init() has run, and SIGPIPE is ignored.
  *
- * TLS: smtps:// is checked against the system's authorities, and so is STARTTLS when it is required. STARTTLS that is
- * used only because the server offers it (the default) encrypts without checking who the server is: it protects against
- * listening, not against an active attacker, who could just as well hide the offer (RFC 7435, opportunistic security).
+ * TLS. smtps:// and STARTTLS that is required check the server's certificate and name. STARTTLS that is used only
+ * because the server offers it (the default) encrypts without checking who the server is, as mail servers do among
+ * themselves (RFC 7435, opportunistic security): whoever could show a false certificate could as well hide the offer,
+ * and to refuse a self-signed relay would only lead to mails in clear text. It protects against listening, not against
+ * an active attacker: a login over an untrusted network wants smtps:// or MAIL_TLS_REQUIRED.
  */
 struct mailer;
 struct mail_outlet;
 
 enum mail_tls { MAIL_TLS_WHEN_OFFERED, MAIL_TLS_REQUIRED, MAIL_TLS_OFF };
 
+/* All of it outlives the mailer. */
 struct mailer_options {
-    const char *url; /* smtp://host:587 or smtps://host; this and the others outlive the mailer */
+    const char *url; /* smtp://host:587 or smtps://host */
     enum mail_tls tls;
     const char *username; /* NULL: no login */
     const struct secret *password;
-    const char *ca_file; /* NULL: the system's authorities */
+    const char *ca_file; /* authorities (PEM) to trust instead of the system's, or NULL */
     uint64_t timeout_ms; /* for one mail */
-    size_t threads;
-    size_t mailbox; /* mails that may wait */
+    size_t threads;      /* 1 to 16 */
+    size_t mailbox;      /* mails that may wait */
 };
 
+/* Starts the threads. 0, -ENOMEM, or why a thread could not be started. */
 MUST_CHECK int mailer_start(const struct mailer_options *options, struct mailer **mailer);
 
-/* From any thread: mails that wait are reported TRANSIENT, and those under way are broken off within about a second. */
+/*
+ * From any thread, as often as one likes: connections are cut, now and in the future. So within about a second (the
+ * time to notice while a name is looked up) each mail has its result: those that wait and those under way are
+ * TRANSIENT, those handed over whole and not yet answered UNKNOWN.
+ */
 void mailer_abort(struct mailer *mailer);
 
-/* Aborts, and waits for the threads. All outlets are closed before. NULL is fine. */
+/* Aborts, and waits for the threads: about a second at most. All outlets are closed before. NULL is fine. */
 void mailer_stop(struct mailer *mailer);
 
-/* One per loop: where results come out. */
+/* One per loop: where results come out. 0, -ENOMEM or a UV_E*. */
 MUST_CHECK int mail_outlet_open(struct mailer *mailer, uv_loop_t *loop, struct mail_outlet **outlet);
 
-/* No mail of this outlet may be under way. `closed` runs when nothing is left on the loop. */
+/* No mail of this outlet may be under way: abort the mailer and await the results first. `closed` runs when nothing is
+ * left on the loop. May be called from a mail's callback. */
 void mail_outlet_close(struct mail_outlet *outlet, void (*closed)(void *context), void *context);
 
+/*
+ * The server's code decides: 2xx at the end sent, 4xx transient, 5xx permanent. With two exceptions, where the fault is
+ * the operator's or the server's and every mail would meet it: a refused login and a refused session (greeting, EHLO,
+ * STARTTLS) are transient, so that a wrong password does not bury what comes in until somebody notices.
+ *
+ * No code: transient before the whole mail was handed over, unknown after.
+ */
 enum mail_outcome {
     MAIL_SENT,
     MAIL_TRANSIENT, /* not sent; may pass */
     MAIL_PERMANENT, /* the server refuses it for good */
-    MAIL_UNKNOWN,   /* the connection was lost after the whole mail was handed over and before the server answered */
+    MAIL_UNKNOWN,   /* the connection was lost, or time ran out, after the whole mail was handed over and before the
+                       server answered: it may arrive */
 };
 
 struct mail_result {
     enum mail_outcome outcome;
-    int code;        /* the server's last SMTP code; 0: there was none */
-    char error[200]; /* what happened and what to do; no address is in it */
+    int code;        /* the server's answer to the last step; 0: there was none */
+    char error[200]; /* what happened and what to do; no address of a person is in it; "" when SENT */
 };
 
 struct mail {
@@ -67,8 +85,12 @@ struct mail {
     struct text message; /* headers and body, lines end in CRLF */
 };
 
+/* `result` is lent until it returns. */
 typedef void mail_callback(void *context, const struct mail_result *result);
 
-/* Copies the mail and queues it. 0: the callback will run exactly once, on the outlet's loop, later. -EAGAIN: the
- * mailbox is full; -ENOMEM. */
+/*
+ * Copies the mail and queues it. 0: the callback will run exactly once, on the outlet's loop, later. -EAGAIN: the
+ * mailbox is full; -EINVAL: an address that is empty, longer than SMTP allows (254 bytes) or has blanks, brackets or
+ * control characters, which could smuggle in commands; -ENOMEM. Then there is no callback.
+ */
 MUST_CHECK int mail_send(struct mail_outlet *outlet, const struct mail *mail, mail_callback *callback, void *context);

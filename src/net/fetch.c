@@ -1,6 +1,9 @@
 #include "net/fetch.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,11 +12,20 @@
 
 #include "base/buffer.h"
 #include "base/list.h"
+#include "fetch_multi.h"
 
-#define SAFETY_MS 1000 /* libcurl has lost timers before: look at least this often */
+/*
+ * Happy path: a fetch waits (fetch_start), runs as soon as there is room (poke), ends inside libcurl (on_ended), and is
+ * reported once libcurl has returned (on_turn).
+ *
+ * Failure modes: all of them end the fetch like success does, with a fault. What cannot even be given to libcurl ends
+ * in the next turn of the loop.
+ */
+
 #define CONNECT_TIMEOUT_MS 10000
-#define KEPT_CONNECTION_S 50 /* Stripe's balancers close idle connections after a minute */
-#define HEADER_MAXIMUM 256
+#define KEPT_CONNECTION_S 50        /* Stripe's balancers close idle connections after a minute */
+#define HEADER_MAXIMUM 256          /* of a header that callers ask for */
+#define HEADER_BLOCK_MAXIMUM 131072 /* of all the headers of an answer */
 
 enum header { RETRY_AFTER, SHOULD_RETRY, REQUEST_ID, RATE_LIMIT_REASON, HEADERS };
 
@@ -25,18 +37,15 @@ static const char *const header_names[HEADERS] = {
 };
 
 struct fetcher {
-    uv_loop_t *loop;
     struct fetcher_options options;
-    CURLM *multi;
-    uv_timer_t timer;    /* libcurl's */
-    uv_timer_t safety;   /* runs while transfers run */
+    struct fetch_multi *multi;
     struct list waiting; /* of struct fetch: not started */
-    struct list running;
-    struct list ended; /* done, to be reported */
+    struct list running; /* in libcurl's hands */
+    struct list ended;   /* to be reported */
     size_t running_count;
-    bool reporting;
+    CURL **spare; /* easy handles for the next fetches: room for max_concurrent */
+    size_t spare_count;
     bool closing;
-    int open_handles;
     void (*closed)(void *context);
     void *closed_context;
 };
@@ -44,123 +53,106 @@ struct fetcher {
 struct fetch {
     struct fetcher *fetcher;
     struct list link;
+    bool running;
     CURL *easy;
     struct curl_slist *headers;
     struct buffer request_body;
     struct buffer body;
     struct buffer values[HEADERS];
-    size_t max_response;
+    size_t header_bytes;
+    bool past_headers; /* what looks like a header now is a trailer */
     bool too_large;
-    bool started;
+    size_t max_response;
     CURLcode code;
-    char error[CURL_ERROR_SIZE];
+    char fault_text[CURL_ERROR_SIZE];
     fetch_callback *callback;
     void *context;
 };
 
-/* A socket that libcurl wants watched. */
-struct watch {
-    uv_poll_t poll;
-    struct fetcher *fetcher;
-    curl_socket_t socket;
-    int events;
-};
-
-static void collect(struct fetcher *fetcher);
 static void poke(struct fetcher *fetcher);
 
-/* ---- libcurl's sockets and timer on the loop */
+/* ---- the answer, as it comes */
 
-static void drive(struct fetcher *fetcher, curl_socket_t socket, int action)
+static size_t refuse(struct fetch *fetch)
 {
-    int running;
-    (void)curl_multi_socket_action(fetcher->multi, socket, action, &running);
-    collect(fetcher);
+    fetch->too_large = true;
+    return 0; /* ends the transfer */
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static size_t on_body(char *data, size_t size, size_t count, void *context)
 {
-    struct watch *watch = poll->data;
-    int action = 0;
-    if (status < 0) {
-        watch->events = 0; /* libuv has stopped polling; libcurl finds the error on the socket */
-        action = CURL_CSELECT_ERR;
+    struct fetch *fetch = context;
+    size_t length = size * count;
+    if (length > fetch->max_response - fetch->body.length) {
+        return refuse(fetch);
     }
-    action |= (events & UV_READABLE) ? CURL_CSELECT_IN : 0;
-    action |= (events & UV_WRITABLE) ? CURL_CSELECT_OUT : 0;
-    drive(watch->fetcher, watch->socket, action);
+    buffer_append(&fetch->body, (struct text){.data = data, .length = length});
+    return buffer_status(&fetch->body) < 0 ? 0 : length;
 }
 
-static void on_watch_closed(uv_handle_t *handle)
+/* A status line: the headers before it were those of an interim answer. */
+static void begin_headers(struct fetch *fetch)
 {
-    free(handle->data);
+    fetch->past_headers = false;
+    for (size_t i = 0; i < HEADERS; i++) {
+        buffer_clear(&fetch->values[i]);
+    }
 }
 
-static int watch_socket(struct fetcher *fetcher, struct watch *watch, curl_socket_t socket, int events)
+static void keep_header(struct fetch *fetch, struct text line)
 {
-    if (!watch) {
-        watch = calloc(1, sizeof(*watch));
-        if (!watch || uv_poll_init_socket(fetcher->loop, &watch->poll, socket) < 0) {
-            free(watch);
-            return -1;
+    struct text value = line;
+    struct text name = text_cut(&value, ':');
+    value = text_trim(value);
+    for (size_t i = 0; i < HEADERS && value.length <= HEADER_MAXIMUM; i++) {
+        if (text_equal_ignoring_case(name, text_of(header_names[i]))) {
+            buffer_clear(&fetch->values[i]);
+            buffer_append(&fetch->values[i], value);
         }
-        watch->poll.data = watch;
-        watch->fetcher = fetcher;
-        watch->socket = socket;
-        (void)curl_multi_assign(fetcher->multi, socket, watch);
     }
-    if (events != watch->events) {
-        watch->events = events;
-        (void)uv_poll_start(&watch->poll, events, on_poll);
-    }
-    return 0;
 }
 
-static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *socket_context)
+static size_t on_header(char *data, size_t size, size_t count, void *context)
 {
-    struct fetcher *fetcher = context;
-    struct watch *watch = socket_context;
-    (void)easy;
-    if (what != CURL_POLL_REMOVE) {
-        int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-        return watch_socket(fetcher, watch, socket, events);
+    struct fetch *fetch = context;
+    struct text line = {.data = data, .length = size * count};
+    fetch->header_bytes += line.length;
+    if (fetch->header_bytes > HEADER_BLOCK_MAXIMUM) {
+        return refuse(fetch);
     }
-    if (watch) {
-        (void)curl_multi_assign(fetcher->multi, socket, NULL);
-        (void)uv_poll_stop(&watch->poll); /* at once: libcurl is about to close the socket */
-        uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
+    while (line.length > 0 && (line.data[line.length - 1] == '\n' || line.data[line.length - 1] == '\r')) {
+        line.length--;
     }
-    return 0;
+    if (text_starts_with(line, TEXT("HTTP/"))) {
+        begin_headers(fetch);
+    } else if (line.length == 0) {
+        fetch->past_headers = true;
+    } else if (!fetch->past_headers) {
+        keep_header(fetch, line);
+    }
+    return size * count;
 }
 
-static void on_timer(uv_timer_t *timer)
+/* ---- one fetch */
+
+static CURL *take_easy(struct fetcher *fetcher)
 {
-    drive(timer->data, CURL_SOCKET_TIMEOUT, 0);
+    return fetcher->spare_count > 0 ? fetcher->spare[--fetcher->spare_count] : curl_easy_init();
 }
 
-static int on_timeout_changed(CURLM *multi, long timeout_ms, void *context)
+static void give_easy(struct fetcher *fetcher, CURL *easy)
 {
-    struct fetcher *fetcher = context;
-    (void)multi;
-    if (fetcher->closing) {
-        return 0;
-    }
-    if (timeout_ms < 0) {
-        (void)uv_timer_stop(&fetcher->timer);
+    if (easy && !fetcher->closing && fetcher->spare_count < fetcher->options.max_concurrent) {
+        curl_easy_reset(easy); /* forgets all that points into the fetch; the connection belongs to the multi */
+        fetcher->spare[fetcher->spare_count++] = easy;
     } else {
-        (void)uv_timer_start(&fetcher->timer, on_timer, (uint64_t)timeout_ms,
-                             0); /* never from in here, not even for 0 */
+        curl_easy_cleanup(easy);
     }
-    return 0;
 }
-
-/* ---- one transfer */
 
 static void free_fetch(struct fetch *fetch)
 {
-    if (fetch->easy) {
-        curl_easy_cleanup(fetch->easy);
-    }
+    give_easy(fetch->fetcher, fetch->easy);
     for (struct curl_slist *header = fetch->headers; header; header = header->next) {
         OPENSSL_cleanse(header->data, strlen(header->data)); /* one of them may be the authorization */
     }
@@ -173,43 +165,42 @@ static void free_fetch(struct fetch *fetch)
     free(fetch);
 }
 
-static size_t on_body(char *data, size_t size, size_t count, void *context)
+/* A line break in a header would be the next header; no other control character belongs there either. */
+static bool is_clean(const char *line)
 {
-    struct fetch *fetch = context;
-    size_t length = size * count;
-    if (fetch->body.length + length > fetch->max_response) {
-        fetch->too_large = true;
-        return 0; /* ends the transfer */
-    }
-    buffer_append(&fetch->body, (struct text){.data = data, .length = length});
-    return buffer_status(&fetch->body) < 0 ? 0 : length;
-}
-
-static size_t on_header(char *data, size_t size, size_t count, void *context)
-{
-    struct fetch *fetch = context;
-    struct text value = {.data = data, .length = size * count};
-    while (value.length > 0 && (value.data[value.length - 1] == '\n' || value.data[value.length - 1] == '\r')) {
-        value.length--;
-    }
-    struct text name = text_cut(&value, ':');
-    for (size_t i = 0; i < HEADERS && value.data && value.length <= HEADER_MAXIMUM; i++) {
-        if (text_equal_ignoring_case(name, text_of(header_names[i]))) {
-            buffer_clear(&fetch->values[i]);
-            buffer_append(&fetch->values[i], text_trim(value));
+    for (; *line; line++) {
+        if (((unsigned char)*line < 0x20 && *line != '\t') || *line == 0x7f) {
+            return false;
         }
     }
-    return size * count;
+    return true;
 }
 
 static int add_header(struct fetch *fetch, const char *line)
 {
+    if (!is_clean(line)) {
+        return -EINVAL;
+    }
     struct curl_slist *headers = curl_slist_append(fetch->headers, line);
     if (!headers) {
         return -ENOMEM;
     }
     fetch->headers = headers;
     return 0;
+}
+
+static int add_bearer(struct fetch *fetch, const char *token)
+{
+    struct buffer line = {0};
+    buffer_append_string(&line, "Authorization: Bearer ");
+    /* In one piece: growing would leave part of the secret behind in freed memory. */
+    int status = buffer_reserve(&line, strlen(token));
+    if (status == 0) {
+        buffer_append_string(&line, token);
+        status = add_header(fetch, line.data);
+    }
+    buffer_wipe(&line);
+    return status;
 }
 
 static int set_headers(struct fetch *fetch, const struct fetch_request *request)
@@ -219,49 +210,96 @@ static int set_headers(struct fetch *fetch, const struct fetch_request *request)
         status = add_header(fetch, request->headers[i]);
     }
     if (status == 0 && request->bearer) {
-        struct buffer line = {0};
-        buffer_append_format(&line, "Authorization: Bearer %s", request->bearer);
-        status = buffer_status(&line) < 0 ? -ENOMEM : add_header(fetch, line.data);
-        buffer_wipe(&line);
+        status = add_bearer(fetch, request->bearer);
     }
     /* Without this, libcurl waits a second for "100 Continue" before it sends a larger body. */
     return status == 0 && request->body.length > 0 ? add_header(fetch, "Expect:") : status;
 }
 
-static int set_options(struct fetch *fetch, const struct fetch_request *request)
+/* libcurl would find out only when the transfer runs. */
+static int check_url(const char *url)
 {
-    CURL *easy = fetch->easy;
-    long connect_ms = request->timeout_ms < CONNECT_TIMEOUT_MS ? (long)request->timeout_ms : CONNECT_TIMEOUT_MS;
-    (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a slow resolver must not hold up the loop */
-    (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    (void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
-    (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
+    CURLU *parts = curl_url();
+    if (!parts) {
+        return -ENOMEM;
+    }
+    char *scheme = NULL;
+    CURLUcode code = curl_url_set(parts, CURLUPART_URL, url, 0);
+    code = code ? code : curl_url_get(parts, CURLUPART_SCHEME, &scheme, 0);
+    bool fine = code == CURLUE_OK && (strcmp(scheme, "https") == 0 || strcmp(scheme, "http") == 0);
+    curl_free(scheme);
+    curl_url_cleanup(parts);
+    if (code == CURLUE_OUT_OF_MEMORY) {
+        return -ENOMEM;
+    }
+    return fine ? 0 : -EINVAL;
+}
+
+static void set_limits(CURL *easy, uint64_t timeout_ms)
+{
+    long all = timeout_ms < INT_MAX ? (long)timeout_ms : INT_MAX;
+    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, all);
+    (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, all < CONNECT_TIMEOUT_MS ? all : CONNECT_TIMEOUT_MS);
     (void)curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)KEPT_CONNECTION_S);
     (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->error);
+    (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a slow resolver must not hold up the loop */
+}
+
+static void set_receivers(CURL *easy, struct fetch *fetch)
+{
+    (void)curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
+    (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->fault_text);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
     (void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
-    (void)curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
-    (void)curl_easy_setopt(easy, CURLOPT_USERAGENT, fetch->fetcher->options.user_agent);
-    (void)curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
-    if (fetch->fetcher->options.ca_file) {
-        (void)curl_easy_setopt(easy, CURLOPT_CAINFO, fetch->fetcher->options.ca_file);
+}
+
+static int set_options(struct fetch *fetch, const struct fetch_request *request)
+{
+    const struct fetcher_options *options = &fetch->fetcher->options;
+    CURL *easy = fetch->easy;
+    set_limits(easy, request->timeout_ms);
+    set_receivers(easy, fetch);
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, request->url);
+    code = code ? code : curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    code = code ? code : curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    code = code ? code : curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* else the environment names one */
+    code = code ? code : curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent);
+    code = code ? code : curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
+    if (options->ca_file) {
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
     }
     if (request->body.length > 0) {
-        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)fetch->request_body.length);
-        (void)curl_easy_setopt(easy, CURLOPT_POSTFIELDS, fetch->request_body.data);
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)fetch->request_body.length);
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_POSTFIELDS, fetch->request_body.data);
     }
-    return curl_easy_setopt(easy, CURLOPT_URL, request->url) == CURLE_OK ? 0 : -EINVAL;
+    return code == CURLE_OK ? 0 : -ENOMEM;
+}
+
+static int prepare(struct fetch *fetch, const struct fetch_request *request)
+{
+    int status = check_url(request->url);
+    status = status == 0 ? set_headers(fetch, request) : status;
+    if (status < 0) {
+        return status;
+    }
+    buffer_append(&fetch->request_body, request->body);
+    fetch->easy = take_easy(fetch->fetcher);
+    if (!fetch->easy || buffer_status(&fetch->request_body) < 0) {
+        return -ENOMEM;
+    }
+    return set_options(fetch, request);
 }
 
 int fetch_start(struct fetcher *fetcher, const struct fetch_request *request, fetch_callback *callback, void *context,
                 struct fetch **started)
 {
+    if (fetcher->closing) {
+        return -ECANCELED;
+    }
     struct fetch *fetch = calloc(1, sizeof(*fetch));
     if (!fetch) {
         return -ENOMEM;
@@ -270,11 +308,7 @@ int fetch_start(struct fetcher *fetcher, const struct fetch_request *request, fe
     fetch->callback = callback;
     fetch->context = context;
     fetch->max_response = request->max_response;
-    fetch->easy = curl_easy_init();
-    buffer_append(&fetch->request_body, request->body);
-    int status = fetch->easy ? buffer_status(&fetch->request_body) : -ENOMEM;
-    status = status == 0 ? set_headers(fetch, request) : status;
-    status = status == 0 ? set_options(fetch, request) : status;
+    int status = prepare(fetch, request);
     if (status < 0) {
         free_fetch(fetch);
         return status;
@@ -285,36 +319,32 @@ int fetch_start(struct fetcher *fetcher, const struct fetch_request *request, fe
     return 0;
 }
 
+/* Takes it out of running. */
+static void stop_running(struct fetch *fetch)
+{
+    fetch->running = false;
+    fetch->fetcher->running_count--;
+    list_remove(&fetch->link);
+}
+
+static void drop(struct fetch *fetch)
+{
+    if (fetch->running) {
+        fetch_multi_remove(fetch->fetcher->multi, fetch->easy);
+        stop_running(fetch);
+    }
+    list_remove(&fetch->link);
+    free_fetch(fetch);
+}
+
 void fetch_cancel(struct fetch *fetch)
 {
     struct fetcher *fetcher = fetch->fetcher;
-    list_remove(&fetch->link);
-    if (fetch->started) {
-        (void)curl_multi_remove_handle(fetcher->multi, fetch->easy);
-        fetcher->running_count--;
-    }
-    free_fetch(fetch);
-    if (!fetcher->closing) {
-        poke(fetcher);
-    }
+    drop(fetch);
+    poke(fetcher);
 }
 
-/* ---- starting and ending transfers */
-
-static void on_safety(uv_timer_t *timer)
-{
-    drive(timer->data, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static void watch_over(struct fetcher *fetcher)
-{
-    bool needed = fetcher->running_count > 0;
-    if (needed && !uv_is_active((uv_handle_t *)&fetcher->safety)) {
-        (void)uv_timer_start(&fetcher->safety, on_safety, SAFETY_MS, SAFETY_MS);
-    } else if (!needed) {
-        (void)uv_timer_stop(&fetcher->safety);
-    }
-}
+/* ---- starting and ending */
 
 /* Starts what waits, as far as there is room. Called whenever that may have changed. */
 static void poke(struct fetcher *fetcher)
@@ -324,13 +354,26 @@ static void poke(struct fetcher *fetcher)
            (first = list_first(&fetcher->waiting)) != NULL) {
         struct fetch *fetch = LIST_OBJECT(first, struct fetch, link);
         list_remove(first);
-        fetch->started = true;
-        fetcher->running_count++;
-        list_append(&fetcher->running, first);
-        /* Sets libcurl's timer to 0: the transfer begins, and if need be fails, in the loop. */
-        (void)curl_multi_add_handle(fetcher->multi, fetch->easy);
+        if (fetch_multi_add(fetcher->multi, fetch->easy) == 0) {
+            fetch->running = true;
+            fetcher->running_count++;
+            list_append(&fetcher->running, first);
+        } else {
+            fetch->code = CURLE_OUT_OF_MEMORY;
+            list_append(&fetcher->ended, first);
+            fetch_multi_wake(fetcher->multi);
+        }
     }
-    watch_over(fetcher);
+}
+
+static void on_ended(void *context, CURL *easy, CURLcode code)
+{
+    struct fetcher *fetcher = context;
+    struct fetch *fetch = NULL;
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &fetch);
+    fetch->code = code;
+    stop_running(fetch);
+    list_append(&fetcher->ended, &fetch->link);
 }
 
 static enum fetch_fault fault_of(const struct fetch *fetch)
@@ -340,12 +383,14 @@ static enum fetch_fault fault_of(const struct fetch *fetch)
     }
     switch (fetch->code) {
     case CURLE_OK:
-        return FETCH_FINE;
+        /* libcurl takes an answer that ends within its headers for one without a body. */
+        return fetch->past_headers ? FETCH_FINE : FETCH_BROKEN;
     case CURLE_OPERATION_TIMEDOUT:
         return FETCH_TIMEOUT;
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
     case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CACERT_BADFILE:
     case CURLE_PEER_FAILED_VERIFICATION:
         return FETCH_UNREACHABLE;
     default:
@@ -353,51 +398,48 @@ static enum fetch_fault fault_of(const struct fetch *fetch)
     }
 }
 
+static const char *fault_text_of(struct fetch *fetch, enum fetch_fault fault)
+{
+    if (fault == FETCH_FINE) {
+        return "";
+    }
+    if (fault == FETCH_TOO_LARGE) {
+        (void)snprintf(fetch->fault_text, sizeof(fetch->fault_text), "the answer is longer than %zu bytes",
+                       fetch->header_bytes > HEADER_BLOCK_MAXIMUM ? HEADER_BLOCK_MAXIMUM : fetch->max_response);
+    }
+    if (fetch->code == CURLE_OK) {
+        return "the answer ended within its headers";
+    }
+    return fetch->fault_text[0] ? fetch->fault_text : curl_easy_strerror(fetch->code);
+}
+
 static void report(struct fetch *fetch)
 {
-    long status = 0;
-    (void)curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
-    struct fetch_result result = {
-        .fault = fault_of(fetch),
-        .fault_text = curl_easy_strerror(fetch->code),
-        .body = buffer_text(&fetch->body),
-        .retry_after = buffer_text(&fetch->values[RETRY_AFTER]),
-        .should_retry = buffer_text(&fetch->values[SHOULD_RETRY]),
-        .request_id = buffer_text(&fetch->values[REQUEST_ID]),
-        .rate_limit_reason = buffer_text(&fetch->values[RATE_LIMIT_REASON]),
-    };
-    result.status = result.fault == FETCH_FINE ? (int)status : 0;
+    struct fetch_result result = {.fault = fault_of(fetch)};
+    result.fault_text = fault_text_of(fetch, result.fault);
+    if (result.fault == FETCH_FINE) {
+        long status = 0;
+        (void)curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
+        result.status = (int)status;
+        result.body = buffer_text(&fetch->body);
+        result.retry_after = buffer_text(&fetch->values[RETRY_AFTER]);
+        result.should_retry = buffer_text(&fetch->values[SHOULD_RETRY]);
+        result.request_id = buffer_text(&fetch->values[REQUEST_ID]);
+        result.rate_limit_reason = buffer_text(&fetch->values[RATE_LIMIT_REASON]);
+    }
     fetch->callback(fetch->context, &result);
     free_fetch(fetch);
 }
 
-/* Takes every transfer that has ended from libcurl, and only then reports them: callbacks may start, cancel and close.
- */
-static void collect(struct fetcher *fetcher)
+/* Callbacks may start and cancel fetches, and close the fetcher, which empties the list. */
+static void on_turn(void *context)
 {
-    CURLMsg *message;
-    int left;
-    while ((message = curl_multi_info_read(fetcher->multi, &left)) != NULL) {
-        struct fetch *fetch = NULL;
-        CURLcode code = message->data.result;
-        (void)curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &fetch);
-        (void)curl_multi_remove_handle(fetcher->multi, fetch->easy);
-        fetch->code = code;
-        fetch->started = false;
-        fetcher->running_count--;
-        list_remove(&fetch->link);
-        list_append(&fetcher->ended, &fetch->link);
-    }
-    if (fetcher->reporting) {
-        return;
-    }
-    fetcher->reporting = true;
+    struct fetcher *fetcher = context;
     struct list *first;
     while ((first = list_first(&fetcher->ended)) != NULL) {
         list_remove(first);
         report(LIST_OBJECT(first, struct fetch, link));
     }
-    fetcher->reporting = false;
     if (!fetcher->closing) {
         poke(fetcher);
     }
@@ -407,50 +449,42 @@ static void collect(struct fetcher *fetcher)
 
 int fetcher_create(uv_loop_t *loop, const struct fetcher_options *options, struct fetcher **created)
 {
+    assert(options->max_concurrent > 0); /* else nothing would ever start */
     struct fetcher *fetcher = calloc(1, sizeof(*fetcher));
     if (!fetcher) {
         return -ENOMEM;
     }
-    fetcher->multi = curl_multi_init();
-    if (!fetcher->multi) {
-        free(fetcher);
-        return -ENOMEM;
-    }
-    fetcher->loop = loop;
     fetcher->options = *options;
     list_init(&fetcher->waiting);
     list_init(&fetcher->running);
     list_init(&fetcher->ended);
-    (void)uv_timer_init(loop, &fetcher->timer);
-    (void)uv_timer_init(loop, &fetcher->safety);
-    fetcher->timer.data = fetcher;
-    fetcher->safety.data = fetcher;
-    fetcher->open_handles = 2;
-    (void)curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    (void)curl_multi_setopt(fetcher->multi, CURLMOPT_SOCKETDATA, fetcher);
-    (void)curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERFUNCTION, on_timeout_changed);
-    (void)curl_multi_setopt(fetcher->multi, CURLMOPT_TIMERDATA, fetcher);
-    (void)curl_multi_setopt(fetcher->multi, CURLMOPT_MAXCONNECTS, (long)options->max_concurrent);
+    struct fetch_multi_owner owner = {.on_ended = on_ended, .on_turn = on_turn, .context = fetcher};
+    fetcher->spare = calloc(options->max_concurrent, sizeof(CURL *));
+    int status = fetcher->spare ? fetch_multi_open(loop, &owner, options->max_concurrent, &fetcher->multi) : -ENOMEM;
+    if (status < 0) {
+        free(fetcher->spare);
+        free(fetcher);
+        return status;
+    }
     *created = fetcher;
     return 0;
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void on_multi_closed(void *context)
 {
-    struct fetcher *fetcher = handle->data;
-    if (--fetcher->open_handles == 0) {
-        void (*closed)(void *) = fetcher->closed;
-        void *context = fetcher->closed_context;
-        free(fetcher);
-        closed(context);
-    }
+    struct fetcher *fetcher = context;
+    void (*closed)(void *) = fetcher->closed;
+    void *closed_context = fetcher->closed_context;
+    free(fetcher->spare);
+    free(fetcher);
+    closed(closed_context);
 }
 
-static void cancel_all(struct list *list)
+static void drop_all(struct list *list)
 {
     LIST_EACH(list, link, following)
     {
-        fetch_cancel(LIST_OBJECT(link, struct fetch, link));
+        drop(LIST_OBJECT(link, struct fetch, link));
     }
 }
 
@@ -459,10 +493,11 @@ void fetcher_close(struct fetcher *fetcher, void (*closed)(void *context), void 
     fetcher->closing = true;
     fetcher->closed = closed;
     fetcher->closed_context = context;
-    cancel_all(&fetcher->waiting);
-    cancel_all(&fetcher->running);
-    cancel_all(&fetcher->ended);
-    (void)curl_multi_cleanup(fetcher->multi); /* lets go of the sockets, through on_socket() */
-    uv_close((uv_handle_t *)&fetcher->timer, on_handle_closed);
-    uv_close((uv_handle_t *)&fetcher->safety, on_handle_closed);
+    drop_all(&fetcher->waiting);
+    drop_all(&fetcher->running);
+    drop_all(&fetcher->ended);
+    while (fetcher->spare_count > 0) {
+        curl_easy_cleanup(fetcher->spare[--fetcher->spare_count]);
+    }
+    fetch_multi_close(fetcher->multi, on_multi_closed, fetcher);
 }

@@ -1,29 +1,40 @@
 #include "net/mail.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
 #include <openssl/crypto.h>
 
 #include "base/list.h"
+#include "mail_line.h"
+
+/*
+ * Happy path: a loop copies a mail into a letter and puts it into the mailbox (mail_send); a thread takes it, sends it
+ * and hands it back to the outlet it came from (run); the outlet's loop reports it (on_wake).
+ *
+ * Failure modes: whatever happens to a letter on its thread is its result, so that every letter comes back. Aborting
+ * cuts the threads' lines, after which sending ends at once.
+ */
 
 #define THREADS_MAXIMUM 16
-#define KEPT_CONNECTION_S 10 /* servers hang up on idle clients, and a mail that meets that must wait for its retry */
+#define ADDRESS_MAXIMUM 254 /* RFC 5321 section 4.5.3.1.3, without its brackets */
+/* Servers hang up on idle clients, and count their connections: give an idle one back soon. */
+#define KEPT_CONNECTION_NS (10 * UINT64_C(1000000000))
 
 struct mailer {
     struct mailer_options options;
+    struct mail_line *lines[THREADS_MAXIMUM]; /* one for each thread; all there before the first thread starts */
     uv_thread_t threads[THREADS_MAXIMUM];
     size_t thread_count;
     uv_mutex_t lock;
     uv_cond_t filled;
     struct list mailbox; /* of struct letter; under the lock */
     size_t waiting;      /* in the mailbox */
+    size_t manned;       /* lines that have their thread */
     bool ending;         /* under the lock: the threads are to end */
-    atomic_bool aborting;
 };
 
 struct mail_outlet {
@@ -42,122 +53,13 @@ struct letter {
     mail_callback *callback;
     void *context;
     struct mail_result result;
-    char from[264]; /* "<address>" */
-    char to[264];
+    char from[ADDRESS_MAXIMUM + 3]; /* "<address>" */
+    char to[ADDRESS_MAXIMUM + 3];
     size_t length;
-    size_t sent; /* bytes that libcurl has taken */
-    bool all_sent;
-    struct mailer *mailer;
     char message[];
 };
 
-/* ---- one mail, on a thread of the mailer */
-
-static size_t on_more(char *buffer, size_t size, size_t count, void *context)
-{
-    struct letter *letter = context;
-    size_t length = letter->length - letter->sent;
-    length = length < size * count ? length : size * count;
-    memcpy(buffer, letter->message + letter->sent, length);
-    letter->sent += length;
-    letter->all_sent = letter->all_sent || length == 0;
-    return length;
-}
-
-static int on_progress(void *context, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    struct mailer *mailer = context;
-    (void)a, (void)b, (void)c, (void)d;
-    return atomic_load(&mailer->aborting) ? 1 : 0;
-}
-
-static void set_connection(CURL *easy, struct mailer *mailer)
-{
-    const struct mailer_options *options = &mailer->options;
-    bool checked = options->tls == MAIL_TLS_REQUIRED || strncmp(options->url, "smtps:", 6) == 0;
-    long use = options->tls == MAIL_TLS_REQUIRED ? CURLUSESSL_ALL
-               : options->tls == MAIL_TLS_OFF    ? CURLUSESSL_NONE
-                                                 : CURLUSESSL_TRY;
-    (void)curl_easy_setopt(easy, CURLOPT_URL, options->url);
-    (void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
-    (void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_USE_SSL, use);
-    (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, checked ? 1L : 0L);
-    (void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, checked ? 2L : 0L);
-    if (options->ca_file) {
-        (void)curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
-    }
-    if (options->username) {
-        (void)curl_easy_setopt(easy, CURLOPT_USERNAME, options->username);
-        (void)curl_easy_setopt(easy, CURLOPT_PASSWORD, secret_reveal(options->password).data);
-    }
-    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->timeout_ms);
-    (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->timeout_ms);
-    (void)curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, (long)(options->timeout_ms / 1000 + 1));
-    (void)curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)KEPT_CONNECTION_S);
-    (void)curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-    (void)curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-    (void)curl_easy_setopt(easy, CURLOPT_XFERINFODATA, mailer);
-}
-
-static void set_result(struct mail_result *result, enum mail_outcome outcome, int code, const char *what)
-{
-    result->outcome = outcome;
-    result->code = code;
-    (void)snprintf(result->error, sizeof(result->error), "%s", what);
-}
-
-/* The SMTP code decides where there is one that ends the mail; libcurl's own codes mislead here. */
-static void judge(struct letter *letter, CURLcode code, long last_code)
-{
-    struct mail_result *result = &letter->result;
-    if (code == CURLE_OK) {
-        set_result(result, MAIL_SENT, (int)last_code, "");
-    } else if (code == CURLE_LOGIN_DENIED || last_code == 535 || last_code == 534 || last_code == 530) {
-        /* A wrong password is the operator's to mend; it must not bury every event meanwhile. */
-        set_result(result, MAIL_TRANSIENT, (int)last_code,
-                   "the SMTP server refuses the login: check SMTP_USERNAME and SMTP_PASSWORD");
-    } else if (last_code >= 500 && last_code <= 599) {
-        set_result(result, MAIL_PERMANENT, (int)last_code,
-                   "the SMTP server refuses the mail for good: see its log for this code");
-    } else if (last_code >= 400 && last_code <= 499) {
-        set_result(result, MAIL_TRANSIENT, (int)last_code, "the SMTP server does not take the mail now");
-    } else if (letter->all_sent) {
-        set_result(result, MAIL_UNKNOWN, (int)last_code,
-                   "the SMTP server got the whole mail and did not say whether it takes it; it will be sent again, "
-                   "with the same "
-                   "Message-ID");
-    } else {
-        set_result(result, MAIL_TRANSIENT, (int)last_code,
-                   "the SMTP server cannot be reached or hung up: check SMTP_URL");
-        size_t used = strlen(result->error);
-        (void)snprintf(result->error + used, sizeof(result->error) - used, " (%s)", curl_easy_strerror(code));
-    }
-}
-
-static void deliver(CURL *easy, struct letter *letter)
-{
-    struct curl_slist *recipients = curl_slist_append(NULL, letter->to);
-    if (!recipients || atomic_load(&letter->mailer->aborting)) {
-        set_result(&letter->result, MAIL_TRANSIENT, 0, "the mailer is stopping");
-        curl_slist_free_all(recipients);
-        return;
-    }
-    curl_easy_reset(easy); /* keeps the connection */
-    set_connection(easy, letter->mailer);
-    (void)curl_easy_setopt(easy, CURLOPT_MAIL_FROM, letter->from);
-    (void)curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, recipients);
-    (void)curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-    (void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_more);
-    (void)curl_easy_setopt(easy, CURLOPT_READDATA, letter);
-    CURLcode code = curl_easy_perform(easy);
-    long last_code = 0;
-    (void)curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &last_code);
-    judge(letter, code, last_code);
-    curl_slist_free_all(recipients);
-}
+/* ---- on a thread of the mailer */
 
 static void hand_back(struct letter *letter)
 {
@@ -169,41 +71,76 @@ static void hand_back(struct letter *letter)
     uv_mutex_unlock(&outlet->lock);
 }
 
+/* Under the lock. */
 static struct letter *take(struct mailer *mailer)
 {
-    uv_mutex_lock(&mailer->lock);
-    while (list_is_empty(&mailer->mailbox) && !mailer->ending) {
-        uv_cond_wait(&mailer->filled, &mailer->lock);
-    }
     struct list *first = list_first(&mailer->mailbox);
-    if (first) {
-        list_remove(first);
-        mailer->waiting--;
+    if (!first) {
+        return NULL;
+    }
+    list_remove(first);
+    mailer->waiting--;
+    return LIST_OBJECT(first, struct letter, link);
+}
+
+/* Under the lock, which is open while it waits. False: a kept connection has waited long enough. */
+static bool wait_for_letter(struct mailer *mailer, bool connected)
+{
+    if (!connected) {
+        uv_cond_wait(&mailer->filled, &mailer->lock);
+        return true;
+    }
+    return uv_cond_timedwait(&mailer->filled, &mailer->lock, KEPT_CONNECTION_NS) != UV_ETIMEDOUT;
+}
+
+/* The next letter; NULL when it is time to end. Letters that still wait come first. */
+static struct letter *next_letter(struct mailer *mailer, struct mail_line *line)
+{
+    struct letter *letter;
+    uv_mutex_lock(&mailer->lock);
+    while ((letter = take(mailer)) == NULL && !mailer->ending) {
+        if (!wait_for_letter(mailer, mail_line_is_up(line))) {
+            uv_mutex_unlock(&mailer->lock);
+            mail_line_hang_up(line);
+            uv_mutex_lock(&mailer->lock);
+        }
     }
     uv_mutex_unlock(&mailer->lock);
-    return first ? LIST_OBJECT(first, struct letter, link) : NULL;
+    return letter;
 }
 
 static void run(void *context)
 {
     struct mailer *mailer = context;
-    CURL *easy = NULL;
+    uv_mutex_lock(&mailer->lock);
+    struct mail_line *line = mailer->lines[mailer->manned++];
+    uv_mutex_unlock(&mailer->lock);
     struct letter *letter;
-    while ((letter = take(mailer)) != NULL) {
-        easy = easy ? easy : curl_easy_init();
-        if (easy) {
-            deliver(easy, letter);
-        } else {
-            set_result(&letter->result, MAIL_TRANSIENT, 0, "out of memory");
-        }
+    while ((letter = next_letter(mailer, line)) != NULL) {
+        struct mail_line_letter content = {
+            .from = letter->from,
+            .to = letter->to,
+            .message = {.data = letter->message, .length = letter->length},
+        };
+        mail_line_send(line, &content, &letter->result);
         hand_back(letter);
     }
-    curl_easy_cleanup(easy);
+    mail_line_hang_up(line);
 }
 
 /* ---- the mailer */
 
-int mailer_start(const struct mailer_options *options, struct mailer **started)
+static void free_mailer(struct mailer *mailer)
+{
+    for (size_t i = 0; i < THREADS_MAXIMUM; i++) {
+        mail_line_free(mailer->lines[i]);
+    }
+    uv_cond_destroy(&mailer->filled);
+    uv_mutex_destroy(&mailer->lock);
+    free(mailer);
+}
+
+static int create_mailer(const struct mailer_options *options, struct mailer **created)
 {
     struct mailer *mailer = calloc(1, sizeof(*mailer));
     if (!mailer) {
@@ -211,13 +148,40 @@ int mailer_start(const struct mailer_options *options, struct mailer **started)
     }
     mailer->options = *options;
     list_init(&mailer->mailbox);
-    if (uv_mutex_init(&mailer->lock) < 0 || uv_cond_init(&mailer->filled) < 0) {
-        free(mailer);
-        return -ENOMEM;
+    int status = uv_mutex_init(&mailer->lock);
+    if (status < 0) {
+        goto fail_after_memory;
     }
-    size_t wanted = options->threads < THREADS_MAXIMUM ? options->threads : THREADS_MAXIMUM;
-    int status = 0;
-    while (mailer->thread_count < wanted && status == 0) {
+    status = uv_cond_init(&mailer->filled);
+    if (status < 0) {
+        goto fail_after_lock;
+    }
+    for (size_t i = 0; i < options->threads && status == 0; i++) {
+        status = mail_line_open(&mailer->options, &mailer->lines[i]);
+    }
+    if (status < 0) {
+        free_mailer(mailer);
+        return status;
+    }
+    *created = mailer;
+    return 0;
+
+fail_after_lock:
+    uv_mutex_destroy(&mailer->lock);
+fail_after_memory:
+    free(mailer);
+    return status;
+}
+
+int mailer_start(const struct mailer_options *options, struct mailer **started)
+{
+    assert(options->threads > 0 && options->threads <= THREADS_MAXIMUM);
+    struct mailer *mailer;
+    int status = create_mailer(options, &mailer);
+    if (status < 0) {
+        return status;
+    }
+    while (mailer->thread_count < options->threads && status == 0) {
         status = uv_thread_create(&mailer->threads[mailer->thread_count], run, mailer);
         mailer->thread_count += status == 0;
     }
@@ -231,7 +195,9 @@ int mailer_start(const struct mailer_options *options, struct mailer **started)
 
 void mailer_abort(struct mailer *mailer)
 {
-    atomic_store(&mailer->aborting, true);
+    for (size_t i = 0; i < mailer->options.threads; i++) {
+        mail_line_cut(mailer->lines[i]);
+    }
 }
 
 void mailer_stop(struct mailer *mailer)
@@ -247,9 +213,7 @@ void mailer_stop(struct mailer *mailer)
     for (size_t i = 0; i < mailer->thread_count; i++) {
         (void)uv_thread_join(&mailer->threads[i]);
     }
-    uv_cond_destroy(&mailer->filled);
-    uv_mutex_destroy(&mailer->lock);
-    free(mailer);
+    free_mailer(mailer);
 }
 
 /* ---- outlets, on their loops */
@@ -272,6 +236,7 @@ static struct letter *next_ended(struct mail_outlet *outlet)
     return first ? LIST_OBJECT(first, struct letter, link) : NULL;
 }
 
+/* A callback may close the outlet, which lives until its handle is closed, in a later turn of the loop. */
 static void on_wake(uv_async_t *wake)
 {
     struct mail_outlet *outlet = wake->data;
@@ -285,21 +250,28 @@ static void on_wake(uv_async_t *wake)
 int mail_outlet_open(struct mailer *mailer, uv_loop_t *loop, struct mail_outlet **opened)
 {
     struct mail_outlet *outlet = calloc(1, sizeof(*outlet));
-    if (!outlet || uv_mutex_init(&outlet->lock) < 0) {
-        free(outlet);
+    if (!outlet) {
         return -ENOMEM;
     }
-    int status = uv_async_init(loop, &outlet->wake, on_wake);
+    int status = uv_mutex_init(&outlet->lock);
     if (status < 0) {
-        uv_mutex_destroy(&outlet->lock);
-        free(outlet);
-        return status;
+        goto fail_after_memory;
+    }
+    status = uv_async_init(loop, &outlet->wake, on_wake);
+    if (status < 0) {
+        goto fail_after_lock;
     }
     outlet->mailer = mailer;
     outlet->wake.data = outlet;
     list_init(&outlet->ended);
     *opened = outlet;
     return 0;
+
+fail_after_lock:
+    uv_mutex_destroy(&outlet->lock);
+fail_after_memory:
+    free(outlet);
+    return status;
 }
 
 static void on_outlet_closed(uv_handle_t *handle)
@@ -307,7 +279,7 @@ static void on_outlet_closed(uv_handle_t *handle)
     struct mail_outlet *outlet = handle->data;
     void (*closed)(void *) = outlet->closed;
     void *context = outlet->closed_context;
-    /* A thread may still be about to leave the lock. */
+    /* The thread that handed the last letter back may still be about to leave the lock. */
     uv_mutex_lock(&outlet->lock);
     uv_mutex_unlock(&outlet->lock);
     uv_mutex_destroy(&outlet->lock);
@@ -322,21 +294,38 @@ void mail_outlet_close(struct mail_outlet *outlet, void (*closed)(void *context)
     uv_close((uv_handle_t *)&outlet->wake, on_outlet_closed);
 }
 
-int mail_send(struct mail_outlet *outlet, const struct mail *mail, mail_callback *callback, void *context)
+/* ---- sending */
+
+/* Printable and nothing that ends or splits a command. Bytes above ASCII pass (RFC 6531). */
+static bool is_sendable(struct text address)
 {
-    struct mailer *mailer = outlet->mailer;
-    struct letter *letter = calloc(1, sizeof(*letter) + mail->message.length);
-    if (!letter) {
-        return -ENOMEM;
+    if (address.length == 0 || address.length > ADDRESS_MAXIMUM) {
+        return false;
     }
-    letter->outlet = outlet;
-    letter->mailer = mailer;
-    letter->callback = callback;
-    letter->context = context;
-    (void)snprintf(letter->from, sizeof(letter->from), "<%.*s>", TEXT_ARGUMENTS(mail->from));
-    (void)snprintf(letter->to, sizeof(letter->to), "<%.*s>", TEXT_ARGUMENTS(mail->to));
-    letter->length = mail->message.length;
-    memcpy(letter->message, mail->message.data, mail->message.length);
+    for (size_t i = 0; i < address.length; i++) {
+        unsigned char byte = (unsigned char)address.data[i];
+        if (byte <= ' ' || byte == 0x7f || byte == '<' || byte == '>') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct letter *write_letter(struct mail_outlet *outlet, const struct mail *mail)
+{
+    struct letter *letter = calloc(1, sizeof(*letter) + mail->message.length);
+    if (letter) {
+        letter->outlet = outlet;
+        (void)snprintf(letter->from, sizeof(letter->from), "<%.*s>", TEXT_ARGUMENTS(mail->from));
+        (void)snprintf(letter->to, sizeof(letter->to), "<%.*s>", TEXT_ARGUMENTS(mail->to));
+        letter->length = mail->message.length;
+        memcpy(letter->message, mail->message.data, mail->message.length);
+    }
+    return letter;
+}
+
+static bool post(struct mailer *mailer, struct letter *letter)
+{
     uv_mutex_lock(&mailer->lock);
     bool room = mailer->waiting < mailer->options.mailbox;
     if (room) {
@@ -345,7 +334,21 @@ int mail_send(struct mail_outlet *outlet, const struct mail *mail, mail_callback
         uv_cond_signal(&mailer->filled);
     }
     uv_mutex_unlock(&mailer->lock);
-    if (!room) {
+    return room;
+}
+
+int mail_send(struct mail_outlet *outlet, const struct mail *mail, mail_callback *callback, void *context)
+{
+    if (!is_sendable(mail->from) || !is_sendable(mail->to)) {
+        return -EINVAL;
+    }
+    struct letter *letter = write_letter(outlet, mail);
+    if (!letter) {
+        return -ENOMEM;
+    }
+    letter->callback = callback;
+    letter->context = context;
+    if (!post(outlet->mailer, letter)) {
         free_letter(letter);
         return -EAGAIN;
     }
