@@ -50,7 +50,6 @@ struct telemetry_histogram {
 struct telemetry {
     _Atomic uint64_t answers[ANSWERS];
     struct telemetry_histogram answer_time; /* request complete to answer written */
-    struct telemetry_histogram redis_time;  /* event sent to Redis to its confirmation */
     _Atomic uint64_t taken[3];              /* by enum inbox_source */
     _Atomic uint64_t fetches[RESULTS];
     struct telemetry_histogram fetch_time;

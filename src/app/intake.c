@@ -30,7 +30,6 @@ struct pending {
     struct intake *intake;
     struct conn *conn; /* NULL: the client has gone; the event is queued all the same */
     uint64_t started_ns;
-    uint64_t sent_ns;
 };
 
 /* ---- answers */
@@ -100,7 +99,6 @@ static void on_put(struct queue_put *put, enum queue_put_outcome outcome)
     struct pending *pending = CONTAINER_OF(put, struct pending, put);
     struct intake *intake = pending->intake;
     struct conn *conn = pending->conn;
-    telemetry_observe(&intake->telemetry->redis_time, clock_monotonic_ns() - pending->sent_ns);
     count_answer(intake, answers[outcome], pending->started_ns);
     set_waiting(intake, intake->waiting - 1);
     give_back(intake, pending);
@@ -123,7 +121,6 @@ static void put_event(struct intake *intake, struct conn *conn, const struct eve
         pending->intake = intake;
         pending->conn = conn;
         pending->started_ns = started_ns;
-        pending->sent_ns = clock_monotonic_ns();
         pending->put.callback = on_put;
         status = queue_put(intake->queue, &pending->put, event, clock_wall_ms(), body);
     }

@@ -98,8 +98,6 @@ static void render_ingest(const struct scrape *scrape)
     labelled(scrape, "requests_total", "answer", answers, ANSWERS, offsetof(struct telemetry, answers));
     histogram(scrape, "answer_duration_seconds", "From a whole request to its answer.",
               offsetof(struct telemetry, answer_time));
-    histogram(scrape, "enqueue_duration_seconds", "From sending an event to Redis to its confirmation.",
-              offsetof(struct telemetry, redis_time));
     single(scrape, "waiting_for_redis", "gauge", "Events that wait for Redis to confirm them.",
            offsetof(struct telemetry, waiting_for_redis));
 }

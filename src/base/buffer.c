@@ -78,27 +78,65 @@ void buffer_append_format_list(struct buffer *buffer, const char *format, va_lis
     buffer->length += (size_t)length;
 }
 
+/* How many bytes at the front of `text` stand for themselves in a JSON string. */
+static size_t plain_run(struct text text)
+{
+    size_t length = 0;
+    while (length < text.length) {
+        unsigned char byte = (unsigned char)text.data[length];
+        if (byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\') {
+            break;
+        }
+        length++;
+    }
+    return length;
+}
+
+/* Appends the first character of `text` as JSON wants it; returns how many bytes it has. */
+static size_t append_special(struct buffer *buffer, struct text text)
+{
+    unsigned char byte = (unsigned char)text.data[0];
+    size_t length = utf8_sequence(text.data, text.length);
+    if (length == 0) {
+        buffer_append(buffer, TEXT("\xef\xbf\xbd"));
+        return 1;
+    }
+    if (byte == '"' || byte == '\\') {
+        buffer_append_byte(buffer, '\\');
+        buffer_append_byte(buffer, (char)byte);
+    } else if (byte == '\n') {
+        buffer_append(buffer, TEXT("\\n"));
+    } else if (byte < 0x20 || byte == 0x7f) {
+        buffer_append_format(buffer, "\\u%04x", byte);
+    } else {
+        buffer_append(buffer, (struct text){.data = text.data, .length = length});
+    }
+    return length;
+}
+
 void buffer_append_json(struct buffer *buffer, struct text text)
 {
     while (text.length > 0) {
-        size_t length = utf8_sequence(text.data, text.length);
-        unsigned char byte = (unsigned char)text.data[0];
-        if (length == 0) {
-            buffer_append(buffer, TEXT("\xef\xbf\xbd"));
-            length = 1;
-        } else if (byte == '"' || byte == '\\') {
-            buffer_append_byte(buffer, '\\');
-            buffer_append_byte(buffer, (char)byte);
-        } else if (byte == '\n') {
-            buffer_append(buffer, TEXT("\\n"));
-        } else if (byte < 0x20 || byte == 0x7f) {
-            buffer_append_format(buffer, "\\u%04x", byte);
-        } else {
+        size_t length = plain_run(text);
+        if (length > 0) {
             buffer_append(buffer, (struct text){.data = text.data, .length = length});
+        } else {
+            length = append_special(buffer, text);
         }
         text.data += length;
         text.length -= length;
     }
+}
+
+void buffer_append_number(struct buffer *buffer, uint64_t number)
+{
+    char digits[20];
+    size_t first = sizeof(digits);
+    do {
+        digits[--first] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    buffer_append(buffer, (struct text){.data = digits + first, .length = sizeof(digits) - first});
 }
 
 struct text buffer_text(const struct buffer *buffer)

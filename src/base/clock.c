@@ -11,7 +11,7 @@ static struct timespec read_clock(clockid_t id)
 
 int64_t clock_wall_seconds(void)
 {
-    return read_clock(CLOCK_REALTIME).tv_sec;
+    return time(NULL);
 }
 
 int64_t clock_wall_ms(void)

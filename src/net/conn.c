@@ -179,6 +179,8 @@ void conn_peer(const struct conn *conn, char peer[CONN_PEER_SIZE])
     }
 }
 
+#define SMALL_BODY 512 /* bytes that are rather copied behind the head than sent as a second piece */
+
 /* Writes an answer and goes on to what comes next. */
 static void answer(struct conn *conn, const struct http_answer *given)
 {
@@ -186,9 +188,14 @@ static void answer(struct conn *conn, const struct http_answer *given)
     struct http_answer whole = *given;
     whole.close = whole.close || conn->close_after || listener->draining || conn->overrun || conn->ended;
     conn->close_after = whole.close;
-    char head[HTTP_HEAD_MAXIMUM];
+    char head[HTTP_HEAD_MAXIMUM + SMALL_BODY];
     size_t length = http_answer_head(&whole, listener_date(listener), conn->id, head);
     struct text body = conn->is_head ? (struct text){0} : whole.body;
+    if (body.length > 0 && body.length <= SMALL_BODY) {
+        memcpy(head + length, body.data, body.length);
+        length += body.length;
+        body.length = 0;
+    }
     conn->waiting = NULL;
     switch (send_pieces(conn, (struct text){.data = head, .length = length}, body)) {
     case SENT_ALL:

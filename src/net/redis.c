@@ -113,30 +113,21 @@ static void give_back(struct redis *redis, struct request *request)
     redis->pooled++;
 }
 
-/* "$LENGTH\r\nBYTES\r\n" (RESP bulk string), with the digits written by hand: this is the hot path. */
+/* "$LENGTH\r\nBYTES\r\n": a RESP bulk string. */
 static void append_bulk(struct buffer *out, struct text text)
 {
-    char head[24];
-    size_t at = sizeof(head);
-    size_t number = text.length;
-    head[--at] = '\n';
-    head[--at] = '\r';
-    do {
-        head[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    head[--at] = '$';
-    if (buffer_reserve(out, sizeof(head) + text.length + 2) < 0) {
-        return;
-    }
-    buffer_append(out, (struct text){.data = head + at, .length = sizeof(head) - at});
+    buffer_append_byte(out, '$');
+    buffer_append_number(out, text.length);
+    buffer_append(out, TEXT("\r\n"));
     buffer_append(out, text);
     buffer_append(out, TEXT("\r\n"));
 }
 
 static void append_count(struct buffer *out, size_t count)
 {
-    buffer_append_format(out, "*%zu\r\n", count);
+    buffer_append_byte(out, '*');
+    buffer_append_number(out, count);
+    buffer_append(out, TEXT("\r\n"));
 }
 
 /* ---- sending */
@@ -217,14 +208,13 @@ int redis_script_call(struct redis *redis, struct redis_call *call, const struct
         return status;
     }
     struct buffer *bytes = &request->bytes;
-    char number[24];
-    int length = snprintf(number, sizeof(number), "%zu", keys);
+    char number = (char)('0' + keys);
     request->argument_count = count;
     append_count(bytes, count + 3);
     append_bulk(bytes, TEXT("EVALSHA"));
     append_bulk(bytes, (struct text){.data = script->digest, .length = 40});
     request->tail = bytes->length;
-    append_bulk(bytes, (struct text){.data = number, .length = (size_t)length});
+    append_bulk(bytes, (struct text){.data = &number, .length = 1});
     for (size_t i = 0; i < count; i++) {
         append_bulk(bytes, arguments[i]);
     }

@@ -13,8 +13,19 @@ void keys_init(struct keys *keys, const char *namespace)
     (void)snprintf(keys->attempts, sizeof(keys->attempts), "%sattempts", keys->prefix);
 }
 
+static void put(char **at, struct text text)
+{
+    memcpy(*at, text.data, text.length);
+    *at += text.length;
+}
+
 struct text keys_make(const struct keys *keys, const char *kind, struct text name, char key[KEY_MAXIMUM])
 {
-    int length = snprintf(key, KEY_MAXIMUM, "%s%s:%.*s", keys->prefix, kind, TEXT_ARGUMENTS(name));
-    return (struct text){.data = key, .length = (size_t)length};
+    char *at = key;
+    put(&at, text_of(keys->prefix));
+    put(&at, text_of(kind));
+    put(&at, TEXT(":"));
+    put(&at, name);
+    *at = '\0';
+    return (struct text){.data = key, .length = (size_t)(at - key)};
 }

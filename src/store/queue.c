@@ -99,14 +99,25 @@ static void on_put(struct redis_call *call, const redisReply *reply)
     put->callback(put, outcome);
 }
 
+#define DECIMAL_SIZE 20
+
+/* `number` in decimal, at the end of `digits`. */
+static struct text decimal(uint64_t number, char digits[DECIMAL_SIZE])
+{
+    size_t first = DECIMAL_SIZE;
+    do {
+        digits[--first] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return (struct text){.data = digits + first, .length = DECIMAL_SIZE - first};
+}
+
 int queue_put(struct queue *queue, struct queue_put *put, const struct event *event, int64_t received_ms,
               struct text payload)
 {
     char seen[KEY_MAXIMUM];
-    char created[24];
-    char received[24];
-    (void)snprintf(created, sizeof(created), "%" PRId64, event->created);
-    (void)snprintf(received, sizeof(received), "%" PRId64, received_ms);
+    char created[DECIMAL_SIZE];
+    char received[DECIMAL_SIZE];
     struct text arguments[] = {
         keys_make(&queue->keys, "seen", event->id, seen),
         text_of(queue->keys.events),
@@ -116,9 +127,9 @@ int queue_put(struct queue *queue, struct queue_put *put, const struct event *ev
         event->session,
         event->account,
         event->livemode ? TEXT("true") : TEXT("false"),
-        text_of(created),
+        decimal((uint64_t)event->created, created),
         event->api_version,
-        text_of(received),
+        decimal((uint64_t)received_ms, received),
         payload,
     };
     put->call.callback = on_put;

@@ -32,6 +32,22 @@ static bool is_blank(char byte)
 
 static void skip_blanks(struct scan *scan)
 {
+    if (scan->at == scan->end || (unsigned char)*scan->at > ' ') {
+        return; /* nearly always, except at the beginning of a line */
+    }
+#ifdef __SSE2__
+    const __m128i space = _mm_set1_epi8(' ');
+    scan->at += *scan->at == '\n';
+    while (scan->end - scan->at >= 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)scan->at);
+        unsigned others = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, space)) ^ 0xffffu;
+        if (others != 0) {
+            scan->at += __builtin_ctz(others);
+            break;
+        }
+        scan->at += 16;
+    }
+#endif
     while (scan->at < scan->end && is_blank(*scan->at)) {
         scan->at++;
     }
