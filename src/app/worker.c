@@ -84,7 +84,7 @@ static void asked(int status)
 static void ask_for_more(struct worker *worker, uint64_t now)
 {
     size_t free_places = room(worker);
-    if (worker->stopping || !list_is_empty(&worker->ready) || free_places == 0 ||
+    if (worker->stopping || !worker->read_is_ready || !list_is_empty(&worker->ready) || free_places == 0 ||
         !queue_is_ready(worker->options.queue)) {
         return;
     }
