@@ -81,13 +81,18 @@ static void asked(int status)
 }
 
 /* Events are asked for only when there is room, so that others can have what we could not begin. */
+static bool may_ask(const struct worker *worker)
+{
+    return !worker->stopping && list_is_empty(&worker->ready) && room(worker) > 0 && worker->group_is_there &&
+           queue_is_ready(worker->options.queue);
+}
+
 static void ask_for_more(struct worker *worker, uint64_t now)
 {
-    size_t free_places = room(worker);
-    if (worker->stopping || !worker->read_is_ready || !list_is_empty(&worker->ready) || free_places == 0 ||
-        !queue_is_ready(worker->options.queue)) {
+    if (!may_ask(worker)) {
         return;
     }
+    size_t free_places = room(worker);
     size_t count = free_places < READ_MAXIMUM ? free_places : READ_MAXIMUM;
     if (now >= worker->due_at_ms) {
         worker->due_at_ms = now + DUE_INTERVAL_MS; /* until the answer knows better */
@@ -206,7 +211,7 @@ static void wind(struct worker *worker, uint64_t now)
     uint64_t soonest = now + DUE_INTERVAL_MS;
     if (worker->stopping) {
         soonest = now + STOP_INTERVAL_MS;
-    } else {
+    } else if (may_ask(worker)) { /* else whatever changes that pokes us */
         earlier(&soonest, worker->due_at_ms);
         earlier(&soonest, worker->claim_at_ms);
     }
@@ -289,7 +294,7 @@ void worker_resume(struct worker *worker)
 static void on_inbox_ready(void *context)
 {
     struct worker *worker = context;
-    worker->read_is_ready = true;
+    worker->group_is_there = true;
     worker_poke(worker);
 }
 

@@ -21,7 +21,7 @@ struct worker {
     struct list ready;      /* of struct entry: taken, not started for want of room */
     struct list deliveries; /* of struct delivery */
     size_t active;          /* in `deliveries` */
-    bool read_is_ready;     /* the reading connection was there, and the group is */
+    bool group_is_there;    /* it was made, or found: nothing can be asked for before */
     bool reading;           /* a blocking read is under way */
     uint64_t due_at_ms;     /* loop time */
     uint64_t claim_at_ms;
