@@ -32,3 +32,6 @@ void environment_each_name(const struct environment *environment, void (*visit)(
 
 /* Appends the content of the file at `path`, at most 1 MiB. 0 or a negative code (-EFBIG: too large). */
 MUST_CHECK int environment_read_file(const char *path, struct buffer *content);
+
+/* The same with standard input, which may be a socket: those have no path that could be opened. */
+MUST_CHECK int environment_read_input(struct buffer *content);

@@ -20,32 +20,39 @@ struct environment {
     struct pair *pairs; /* of the --env-file; the process's own environment is asked first */
 };
 
+static int read_all(int file, struct buffer *content)
+{
+    for (;;) {
+        int status = buffer_reserve(content, 4096);
+        if (status < 0) {
+            return status;
+        }
+        ssize_t length = read(file, content->data + content->length, 4096);
+        if (length <= 0) {
+            return length < 0 ? -errno : 0;
+        }
+        content->length += (size_t)length;
+        content->data[content->length] = '\0';
+        if (content->length > FILE_MAXIMUM) {
+            return -EFBIG;
+        }
+    }
+}
+
 int environment_read_file(const char *path, struct buffer *content)
 {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) {
         return -errno;
     }
-    int status = 0;
-    for (;;) {
-        status = buffer_reserve(content, 4096);
-        if (status < 0) {
-            break;
-        }
-        ssize_t length = read(file, content->data + content->length, 4096);
-        if (length <= 0) {
-            status = length < 0 ? -errno : 0;
-            break;
-        }
-        content->length += (size_t)length;
-        content->data[content->length] = '\0';
-        if (content->length > FILE_MAXIMUM) {
-            status = -EFBIG;
-            break;
-        }
-    }
+    int status = read_all(file, content);
     (void)close(file);
     return status;
+}
+
+int environment_read_input(struct buffer *content)
+{
+    return read_all(STDIN_FILENO, content);
 }
 
 static struct text unquote(struct text value)

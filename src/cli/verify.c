@@ -47,7 +47,7 @@ static int verify_body(const struct settings *settings, struct text header, stru
 
 static int read_payload(const char *path, struct buffer *body)
 {
-    int status = environment_read_file(strcmp(path, "-") == 0 ? "/dev/stdin" : path, body);
+    int status = strcmp(path, "-") == 0 ? environment_read_input(body) : environment_read_file(path, body);
     if (status < 0) {
         (void)fprintf(stderr, "identihook: the payload %s cannot be read: %s\n", path, strerror(-status));
     }
