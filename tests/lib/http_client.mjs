@@ -1,4 +1,5 @@
 import http from 'node:http';
+import net from 'node:net';
 
 /**
  * One request, and its answer { status, headers, text, json }; `json` is null when the answer is none. On a connection
@@ -23,5 +24,16 @@ export function send(url, { method = 'GET', headers = {}, body = '', agent = fal
     });
     request.on('error', reject);
     request.end(body);
+  });
+}
+
+/** A port that nobody listens at now. */
+export function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer().once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
   });
 }

@@ -12,7 +12,7 @@ export function binary() {
 }
 
 /** Only what is given, and what a sanitizer needs: settings of the person at this machine must not leak in. */
-const environment = (settings) => ({
+export const environment = (settings) => ({
   PATH: process.env.PATH,
   ...(process.env.ASAN_OPTIONS ? { ASAN_OPTIONS: process.env.ASAN_OPTIONS } : {}),
   ...settings,
@@ -44,26 +44,16 @@ export class Identihook {
       env: environment({ IDENTIHOOK_LOG_FORMAT: 'json', ...settings }),
       onLine: (line) => program.#log(line),
     });
-    const ended = program.child.ended.then((end) => {
-      throw new Error(
-        `identihook serve ended with ${JSON.stringify(end)} before it listened:\n${program.child.stderr}`,
-      );
+    program.child.ended.then((end) => {
+      program.logs.end(new Error(`identihook serve ended with ${JSON.stringify(end)}:\n${program.child.stderr}`));
     });
-    ended.catch(() => {}); // the end that comes later is no fault
-    const role = words[words.indexOf('--role') + 1] ?? 'all';
     const listens = async (listener) => {
-      const line = await Promise.race([
-        program.logs.first(
-          (log) => log.message === 'listening' && log.listener === listener,
-          `the ${listener} listener`,
-          within,
-        ),
-        ended,
-      ]);
-      return `http://${line.address}`;
+      const fits = (log) => log.message === 'listening' && log.listener === listener;
+      return `http://${(await program.logs.first(fits, `the ${listener} listener`, within)).address}`;
     };
     program.admin = await listens('admin');
-    if (!(words.includes('--role') && role === 'worker')) {
+    const role = words.includes('--role') ? words[words.indexOf('--role') + 1] : 'all';
+    if (role !== 'worker') {
       program.url = `${await listens('webhook')}${settings.IDENTIHOOK_WEBHOOK_PATH ?? '/webhook'}`;
     }
     if (ready) await until(async () => (await program.look('/readyz')).status === 200, 'readiness', within);

@@ -41,6 +41,7 @@ export async function until(look, what, within = DEADLINE_MS) {
  */
 export class Journal {
   #waiting = new Set();
+  #over;
 
   constructor(name) {
     this.name = name;
@@ -49,27 +50,43 @@ export class Journal {
 
   add(item) {
     this.items.push(item);
-    for (const waiter of [...this.#waiting]) waiter();
+    for (const waiter of [...this.#waiting]) waiter.look();
+  }
+
+  /** Nothing will come any more: whoever waits in vain is told why. */
+  end(reason) {
+    this.#over = reason;
+    for (const waiter of [...this.#waiting]) waiter.fail(reason);
   }
 
   /** The first `count` items that fit, as soon as there are so many. */
   atLeast(count, fits = () => true, what = 'a matching one', within = DEADLINE_MS) {
     return new Promise((resolve, reject) => {
-      const look = () => {
-        const found = this.items.filter(fits);
-        if (found.length < count) return false;
+      const leave = () => {
         clearTimeout(timer);
-        this.#waiting.delete(look);
-        resolve(found.slice(0, count));
-        return true;
+        this.#waiting.delete(waiter);
+      };
+      const waiter = {
+        look: () => {
+          const found = this.items.filter(fits);
+          if (found.length >= count) {
+            leave();
+            resolve(found.slice(0, count));
+          } else if (this.#over) {
+            waiter.fail(this.#over);
+          }
+        },
+        fail: (reason) => {
+          leave();
+          reject(reason);
+        },
       };
       const timer = setTimeout(() => {
-        this.#waiting.delete(look);
-        const found = this.items.filter(fits).length;
-        const fail = `${this.name}: ${what} (${found} of ${count} came; ${this.items.length} items in all)`;
-        reject(new DeadlinePassed(fail, within));
+        const came = `${this.items.filter(fits).length} of ${count} came; ${this.items.length} items in all`;
+        waiter.fail(new DeadlinePassed(`${this.name}: ${what} (${came})`, within));
       }, within);
-      if (!look()) this.#waiting.add(look);
+      this.#waiting.add(waiter);
+      waiter.look();
     });
   }
 
