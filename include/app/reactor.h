@@ -27,6 +27,7 @@ struct reactor_options {
     bool works;
     const struct endpoint *endpoint; /* where to listen, when it ingests */
     struct signature_keys *keys;     /* taken; when it ingests */
+    struct tls_context *tls;         /* NULL: plain HTTP; held as long as it is used */
     size_t concurrency;              /* when it works; 0: it does not work after all */
 };
 
@@ -44,6 +45,9 @@ void reactor_stop(struct reactor *reactor);
 
 /* From any thread: takes `keys` in the place of those it verifies with. */
 void reactor_set_keys(struct reactor *reactor, struct signature_keys *keys);
+
+/* From any thread: new connections use `tls`, which it takes a hold of. */
+void reactor_set_tls(struct reactor *reactor, struct tls_context *tls);
 
 /* Waits for the thread, which reactor_stop() ends. */
 void reactor_wait(struct reactor *reactor);

@@ -8,6 +8,7 @@
 #include "base/attributes.h"
 #include "base/endpoint.h"
 #include "net/conn.h"
+#include "net/tls.h"
 
 /*
  * A listening socket on one loop, with SO_REUSEPORT so that each loop has its own and the kernel spreads the clients,
@@ -33,13 +34,14 @@ struct listener_counters {
 
 struct listener_options {
     struct http_limits limits;
-    uint64_t header_timeout_ms;  /* first byte of a request to the end of its headers */
+    uint64_t header_timeout_ms;  /* first byte of a request to the end of its headers; also for a TLS handshake */
     uint64_t request_timeout_ms; /* first byte to the end of its body; also for the client to take an answer */
     uint64_t idle_timeout_ms;    /* between requests */
     size_t max_connections;
     size_t max_connections_per_address; /* 0: no limit */
     uint64_t max_requests;              /* of one connection; 0: no limit */
     size_t max_pipelined;               /* bytes kept behind a request that is not answered yet */
+    struct tls_context *tls;            /* NULL: plain HTTP; held as long as it is used */
     const struct conn_handler *handler;
     void *context; /* the handler's */
 };
@@ -52,6 +54,9 @@ MUST_CHECK int listener_open(uv_loop_t *loop, const struct endpoint *endpoint, c
 struct endpoint listener_endpoint(const struct listener *listener);
 
 const struct listener_counters *listener_counters(const struct listener *listener);
+
+/* New connections use `tls` from now on; those that are open keep what they have. Only for a listener that has TLS. */
+void listener_set_tls(struct listener *listener, struct tls_context *tls);
 
 /*
  * Begins to end: takes no more connections, closes the idle ones, answers what is under way with Connection: close.

@@ -21,9 +21,10 @@ struct reactor {
     uv_loop_t loop;
     uv_thread_t thread;
     bool started;
-    uv_async_t wake; /* a request from another thread: one of the next two */
+    uv_async_t wake; /* a request from another thread: one of the next three */
     atomic_bool stop_wanted;
     _Atomic(struct signature_keys *) new_keys;
+    _Atomic(struct tls_context *) new_tls; /* held */
     uv_timer_t heartbeat;
     uint64_t last_beat_ns;
     struct telemetry telemetry;
@@ -100,6 +101,11 @@ static void on_wake(uv_async_t *wake)
     } else {
         signature_keys_free(keys);
     }
+    struct tls_context *tls = atomic_exchange(&reactor->new_tls, NULL);
+    if (tls && reactor->listener) {
+        listener_set_tls(reactor->listener, tls);
+    }
+    tls_context_release(tls);
     if (atomic_load(&reactor->stop_wanted)) {
         stop(reactor);
     }
@@ -152,6 +158,12 @@ void reactor_set_keys(struct reactor *reactor, struct signature_keys *keys)
     (void)uv_async_send(&reactor->wake);
 }
 
+void reactor_set_tls(struct reactor *reactor, struct tls_context *tls)
+{
+    tls_context_release(atomic_exchange(&reactor->new_tls, tls_context_hold(tls)));
+    (void)uv_async_send(&reactor->wake);
+}
+
 void reactor_wait(struct reactor *reactor)
 {
     if (reactor->started) {
@@ -170,6 +182,7 @@ void reactor_free(struct reactor *reactor)
     }
     intake_free(reactor->intake);
     signature_keys_free(atomic_load(&reactor->new_keys));
+    tls_context_release(atomic_load(&reactor->new_tls));
     if (uv_loop_close(&reactor->loop) < 0) {
         log_error("a loop was left with open handles", LOG_NUMBER("loop", reactor->options.number));
     }
@@ -214,6 +227,7 @@ static int open_ingest(struct reactor *reactor)
         .max_connections_per_address = (size_t)settings->max_connections_per_address,
         .max_requests = settings->max_requests_per_connection,
         .max_pipelined = (size_t)settings->max_pipelined,
+        .tls = reactor->options.tls,
         .handler = &intake_handler,
         .context = reactor->intake,
     };

@@ -30,6 +30,7 @@ struct server {
     uv_signal_t hangup;
     uv_timer_t drain_delay;
     struct mailer *mailer;
+    struct tls_context *tls; /* NULL: plain HTTP */
     struct reactor **reactors;
     size_t reactor_count;
     struct admin admin;
@@ -86,6 +87,39 @@ static void give_keys(struct server *server, const struct settings *settings)
     }
 }
 
+/* Reads the certificate that `settings` name into *tls; NULL when they name none. Logs what is wrong. */
+static int make_tls(const struct settings *settings, struct tls_context **tls)
+{
+    char error[256];
+    struct tls_options options = {
+        .certificate = settings->tls_certificate, .key = settings->tls_key, .client_ca = settings->tls_client_ca};
+    *tls = NULL;
+    if (!settings->tls_certificate) {
+        return 0;
+    }
+    int status = tls_context_create(&options, tls, error);
+    if (status < 0) {
+        log_error("TLS cannot be set up: check IDENTIHOOK_TLS_CERT, IDENTIHOOK_TLS_KEY and IDENTIHOOK_TLS_CLIENT_CA",
+                  LOG_STRING("error", error));
+    }
+    return status;
+}
+
+/* Whether there is TLS at all was decided at the start. */
+static void give_tls(struct server *server, const struct settings *settings)
+{
+    struct tls_context *tls;
+    if (!server->tls || make_tls(settings, &tls) < 0 || !tls) {
+        return;
+    }
+    for (size_t i = 0; i < server->reactor_count; i++) {
+        reactor_set_tls(server->reactors[i], tls);
+    }
+    tls_context_release(server->tls);
+    server->tls = tls;
+    log_info("certificate reloaded", LOG_STRING("file", settings->tls_certificate));
+}
+
 static void on_hangup(uv_signal_t *handle, int number)
 {
     struct server *server = handle->data;
@@ -93,11 +127,13 @@ static void on_hangup(uv_signal_t *handle, int number)
     struct buffer faults = {0};
     (void)number;
     if (!server->options.ingests) {
-        log_info("nothing to reload: only secrets of the webhook listener are", LOG_STRING("signal", "SIGHUP"));
+        log_info("nothing to reload: only secrets and certificates of the webhook listener are",
+                 LOG_STRING("signal", "SIGHUP"));
         return;
     }
     if (settings_load(&fresh, SETTINGS_FOR_INGEST, server->options.env_file, &faults) == 0) {
         give_keys(server, &fresh);
+        give_tls(server, &fresh);
         log_info("signing secrets reloaded", LOG_NUMBER("secrets", fresh.webhook_secret_count));
     } else {
         log_error("the settings are faulty, and the secrets stay as they were",
@@ -119,6 +155,7 @@ static int open_reactor(struct server *server, const struct endpoint *endpoint, 
         .ingests = server->options.ingests,
         .works = server->options.works,
         .endpoint = endpoint,
+        .tls = server->tls,
         .concurrency =
             (size_t)(settings->concurrency / settings->loops + (number < settings->concurrency % settings->loops)),
     };
@@ -310,7 +347,8 @@ static int init_loop(struct server *server)
 
 static int start(struct server *server)
 {
-    int status = start_mailer(server);
+    int status = server->options.ingests ? make_tls(server->options.settings, &server->tls) : 0;
+    status = status == 0 ? start_mailer(server) : status;
     status = status == 0 ? open_reactors(server) : status;
     status = status == 0 ? open_admin(server) : status;
     return status == 0 ? start_reactors(server) : status;
@@ -334,6 +372,7 @@ int server_run(const struct server_options *options)
     (void)uv_run(&server.loop, UV_RUN_DEFAULT);
     free_reactors(&server);
     mailer_stop(server.mailer);
+    tls_context_release(server.tls);
     admin_free(&server.admin);
     (void)uv_loop_close(&server.loop);
     curl_global_cleanup();

@@ -1,5 +1,6 @@
 #include "net/conn.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 static void feed(struct conn *conn, const char *data, size_t length);
 static void begin_leaving(struct conn *conn);
 static void next_request(struct conn *conn);
+static void flush_tls(struct conn *conn);
 
 /* ---- stages */
 
@@ -41,6 +43,7 @@ static void on_closed(uv_handle_t *handle)
     struct conn *conn = handle->data;
     struct listener *listener = conn->listener;
     buffer_wipe(&conn->behind);
+    tls_stream_free(conn->tls);
     listener_forget(listener, conn);
 }
 
@@ -79,6 +82,10 @@ static void begin_leaving(struct conn *conn)
 {
     uv_shutdown_t *request = malloc(sizeof(*request));
     conn_move(conn, CONN_LEAVING);
+    if (conn->tls) {
+        tls_say_goodbye(conn->tls);
+        flush_tls(conn);
+    }
     if (!request || uv_shutdown(request, (uv_stream_t *)&conn->tcp, on_shutdown) < 0) {
         free(request);
         conn_cut(conn);
@@ -97,7 +104,6 @@ static void on_written(uv_write_t *write, int status)
     struct conn *conn = write->handle->data;
     struct unsent *unsent = CONTAINER_OF(write, struct unsent, write);
     free(unsent);
-    conn->unsent = NULL;
     if (conn->stage != CONN_WRITING) {
         return; /* cut meanwhile */
     }
@@ -112,7 +118,7 @@ static void on_written(uv_write_t *write, int status)
 
 /* Queues what the socket did not take of two pieces, of which `sent` bytes are gone. False: out of memory, or broken.
  */
-static bool queue_rest(struct conn *conn, const uv_buf_t pieces[2], size_t sent)
+static bool queue_rest(struct conn *conn, const uv_buf_t pieces[2], size_t sent, uv_write_cb callback)
 {
     size_t total = pieces[0].len + pieces[1].len;
     struct unsent *unsent = malloc(sizeof(*unsent) + total - sent);
@@ -129,32 +135,62 @@ static bool queue_rest(struct conn *conn, const uv_buf_t pieces[2], size_t sent)
         sent -= skip;
     }
     uv_buf_t rest = uv_buf_init(unsent->bytes, (unsigned)filled);
-    if (uv_write(&unsent->write, (uv_stream_t *)&conn->tcp, &rest, 1, on_written) < 0) {
+    if (uv_write(&unsent->write, (uv_stream_t *)&conn->tcp, &rest, 1, callback) < 0) {
         free(unsent);
         return false;
     }
-    conn->unsent = unsent;
     return true;
 }
 
 enum sent { SENT_ALL, SENT_LATER, SENT_NOT };
 
-static enum sent send_pieces(struct conn *conn, struct text head, struct text body)
+/* Sends at once what the socket takes; the rest is queued, and `callback` runs when it is gone. */
+static enum sent send_raw(struct conn *conn, struct text first, struct text second, uv_write_cb callback)
 {
     uv_buf_t pieces[2] = {
-        {.base = (char *)(uintptr_t)head.data, .len = head.length},
-        {.base = (char *)(uintptr_t)body.data, .len = body.length},
+        {.base = (char *)(uintptr_t)first.data, .len = first.length},
+        {.base = (char *)(uintptr_t)second.data, .len = second.length},
     };
-    int sent = uv_try_write((uv_stream_t *)&conn->tcp, pieces, body.length > 0 ? 2 : 1);
+    int sent = uv_try_write((uv_stream_t *)&conn->tcp, pieces, second.length > 0 ? 2 : 1);
     if (sent < 0 && sent != UV_EAGAIN) {
         return SENT_NOT;
     }
-    listener_count(&conn->listener->counters.bytes_out, head.length + body.length);
+    listener_count(&conn->listener->counters.bytes_out, first.length + second.length);
     size_t gone = sent > 0 ? (size_t)sent : 0;
-    if (gone == head.length + body.length) {
+    if (gone == first.length + second.length) {
         return SENT_ALL;
     }
-    return queue_rest(conn, pieces, gone) ? SENT_LATER : SENT_NOT;
+    return queue_rest(conn, pieces, gone, callback) ? SENT_LATER : SENT_NOT;
+}
+
+static enum sent send_pieces(struct conn *conn, struct text head, struct text body)
+{
+    if (!conn->tls) {
+        return send_raw(conn, head, body, on_written);
+    }
+    if (tls_write(conn->tls, head) < 0 || tls_write(conn->tls, body) < 0) {
+        return SENT_NOT;
+    }
+    struct text output = tls_output(conn->tls);
+    enum sent sent = send_raw(conn, output, (struct text){0}, on_written);
+    tls_sent(conn->tls, output.length);
+    return sent;
+}
+
+static void on_flushed(uv_write_t *write, int status)
+{
+    (void)status; /* a broken connection shows itself in reading, too */
+    free(CONTAINER_OF(write, struct unsent, write));
+}
+
+/* Sends what TLS itself has to say: handshake, alerts, tickets. */
+static void flush_tls(struct conn *conn)
+{
+    struct text output = tls_output(conn->tls);
+    if (output.length > 0) {
+        (void)send_raw(conn, output, (struct text){0}, on_flushed);
+        tls_sent(conn->tls, output.length);
+    }
 }
 
 /* ---- answering */
@@ -285,10 +321,12 @@ static void hand_over(struct conn *conn)
 
 static void send_continue(struct conn *conn)
 {
-    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-    uv_buf_t piece = {.base = (char *)(uintptr_t)text, .len = sizeof(text) - 1};
-    /* A client that cannot even take this much gets its request refused by the deadline. */
-    (void)uv_try_write((uv_stream_t *)&conn->tcp, &piece, 1);
+    struct text interim = TEXT("HTTP/1.1 100 Continue\r\n\r\n");
+    if (!conn->tls) {
+        (void)send_raw(conn, interim, (struct text){0}, on_flushed);
+    } else if (tls_write(conn->tls, interim) == 0) {
+        flush_tls(conn);
+    }
 }
 
 static bool begin_request(struct conn *conn)
@@ -368,6 +406,9 @@ static void on_end(struct conn *conn, ssize_t status)
     conn->ended = true;
     /* A client may shut its side and still wait for the answer to a whole request. */
     bool awaits_answer = conn->stage == CONN_WAITING || conn->stage == CONN_WRITING;
+    if (conn->stage == CONN_CLOSED) {
+        return;
+    }
     if (status != UV_EOF || !awaits_answer) {
         conn_cut(conn);
     }
@@ -380,6 +421,39 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     *buffer = uv_buf_init(conn->listener->input, LISTENER_BUFFER_SIZE);
 }
 
+static void receive(struct conn *conn, const char *data, size_t length)
+{
+    if (takes_input(conn)) {
+        feed(conn, data, length);
+    } else if (conn->stage != CONN_LEAVING && conn->stage != CONN_CLOSED) {
+        keep_behind(conn, data, length);
+    }
+}
+
+/* Decrypts what came, and works on each piece of plain text. */
+static void receive_tls(struct conn *conn, struct text bytes)
+{
+    struct listener *listener = conn->listener;
+    int length = tls_feed(conn->tls, bytes);
+    flush_tls(conn);
+    if (length == 0 && conn->stage == CONN_HANDSHAKE && tls_is_established(conn->tls)) {
+        conn_move(conn, CONN_IDLE);
+    }
+    while (length == 0 && conn->stage != CONN_CLOSED) {
+        length = tls_read(conn->tls, listener->plain, PLAIN_BUFFER_SIZE);
+        if (length <= 0) {
+            break;
+        }
+        receive(conn, listener->plain, (size_t)length);
+        length = 0;
+    }
+    if (length == -ECONNRESET) {
+        on_end(conn, UV_EOF);
+    } else if (length < 0) {
+        conn_cut(conn);
+    }
+}
+
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
     struct conn *conn = stream->data;
@@ -388,10 +462,13 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
         return;
     }
     listener_count(&conn->listener->counters.bytes_in, (uint64_t)length);
-    if (takes_input(conn)) {
-        feed(conn, buffer->base, (size_t)length);
-    } else if (conn->stage != CONN_LEAVING && conn->stage != CONN_CLOSED && length > 0) {
-        keep_behind(conn, buffer->base, (size_t)length);
+    if (length == 0 || conn->stage == CONN_CLOSED) {
+        return;
+    }
+    if (conn->tls) {
+        receive_tls(conn, (struct text){.data = buffer->base, .length = (size_t)length});
+    } else {
+        receive(conn, buffer->base, (size_t)length);
     }
 }
 
@@ -402,6 +479,14 @@ void conn_begin(struct conn *conn)
     conn->tcp.data = conn;
     (void)uv_tcp_nodelay(&conn->tcp, 1);
     conn_move(conn, CONN_IDLE);
+    struct tls_context *tls = conn->listener->options.tls;
+    if (tls) {
+        conn_move(conn, CONN_HANDSHAKE);
+        if (tls_stream_create(tls, &conn->tls) < 0) {
+            conn_cut(conn);
+            return;
+        }
+    }
     if (uv_read_start((uv_stream_t *)&conn->tcp, on_allocate, on_read) < 0) {
         conn_cut(conn);
     }

@@ -93,6 +93,8 @@ static void maybe_closed(struct listener *listener)
         free(request);
     }
     buffer_free(&listener->scratch);
+    tls_context_release(listener->options.tls);
+    free(listener->plain);
     void (*closed)(void *) = listener->closed;
     void *context = listener->closed_context;
     free(listener);
@@ -349,6 +351,7 @@ static void init(struct listener *listener, uv_loop_t *loop, const struct listen
     for (enum conn_stage stage = 0; stage < CONN_STAGES; stage++) {
         list_init(&listener->stages[stage]);
     }
+    listener->stage_timeouts[CONN_HANDSHAKE] = options->header_timeout_ms;
     listener->stage_timeouts[CONN_IDLE] = options->idle_timeout_ms;
     listener->stage_timeouts[CONN_HEAD] = options->header_timeout_ms;
     listener->stage_timeouts[CONN_BODY] = options->request_timeout_ms;
@@ -379,13 +382,21 @@ int listener_open(uv_loop_t *loop, const struct endpoint *endpoint, const struct
     }
     init(listener, loop, options);
     listener->endpoint = *endpoint;
-    int status = start_listening(listener);
+    listener->options.tls = tls_context_hold(options->tls);
+    listener->plain = options->tls ? malloc(PLAIN_BUFFER_SIZE) : NULL;
+    int status = options->tls && !listener->plain ? -ENOMEM : start_listening(listener);
     if (status < 0) {
         listener_close(listener, ignore, NULL);
         return status;
     }
     *opened = listener;
     return 0;
+}
+
+void listener_set_tls(struct listener *listener, struct tls_context *tls)
+{
+    tls_context_release(listener->options.tls);
+    listener->options.tls = tls_context_hold(tls);
 }
 
 struct endpoint listener_endpoint(const struct listener *listener)

@@ -8,17 +8,19 @@
  * only conn_move() moves it.
  */
 enum conn_stage {
-    CONN_IDLE,    /* between requests; woken by the client */
-    CONN_HEAD,    /* in a request's head; by the client */
-    CONN_BODY,    /* in its body; by the client */
-    CONN_WAITING, /* for the handler's answer; by conn_answer(). No deadline here: the handler has its own */
-    CONN_WRITING, /* the answer does not fit into the socket; woken by the client taking it */
-    CONN_LEAVING, /* our side is shut; what still comes in is thrown away so that the last answer is not reset */
-    CONN_CLOSED,  /* until libuv lets go */
+    CONN_HANDSHAKE, /* TLS is being agreed on; by the client */
+    CONN_IDLE,      /* between requests; woken by the client */
+    CONN_HEAD,      /* in a request's head; by the client */
+    CONN_BODY,      /* in its body; by the client */
+    CONN_WAITING,   /* for the handler's answer; by conn_answer(). No deadline here: the handler has its own */
+    CONN_WRITING,   /* the answer does not fit into the socket; woken by the client taking it */
+    CONN_LEAVING,   /* our side is shut; what still comes in is thrown away so that the last answer is not reset */
+    CONN_CLOSED,    /* until libuv lets go */
     CONN_STAGES
 };
 
 #define LISTENER_BUFFER_SIZE 65536
+#define PLAIN_BUFFER_SIZE 16384 /* a TLS record's largest content (RFC 8446 section 5.1) */
 #define LEAVING_MS 1000
 
 struct listener {
@@ -47,6 +49,7 @@ struct listener {
     char date[HTTP_DATE_SIZE];
     char id_prefix[9];
     uint64_t next_id;
+    char *plain;                      /* TLS: PLAIN_BUFFER_SIZE bytes for what was decrypted; NULL without */
     char input[LISTENER_BUFFER_SIZE]; /* every connection reads into this one: libuv reads and reports before it reads
                                          again */
 };
@@ -70,10 +73,10 @@ struct conn {
     uint64_t deadline_ms;
     uint64_t first_byte_ms;
     uint64_t requests;
+    struct tls_stream *tls; /* NULL: plain */
     llhttp_t parser;
     struct pooled_request *incoming; /* HEAD, BODY */
     struct buffer behind;            /* bytes behind the request at hand */
-    struct unsent *unsent;           /* WRITING */
     void *waiting;
     char id[28];
 };
