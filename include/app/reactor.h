@@ -28,6 +28,7 @@ struct reactor_options {
     const struct endpoint *endpoint; /* where to listen, when it ingests */
     struct signature_keys *keys;     /* taken; when it ingests */
     struct tls_context *tls;         /* NULL: plain HTTP; held as long as it is used */
+    struct address_table *addresses; /* NULL: no limit by address; outlives the reactor */
     size_t concurrency;              /* when it works; 0: it does not work after all */
 };
 

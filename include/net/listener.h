@@ -7,6 +7,7 @@
 
 #include "base/attributes.h"
 #include "base/endpoint.h"
+#include "net/address_table.h"
 #include "net/conn.h"
 #include "net/tls.h"
 
@@ -38,10 +39,10 @@ struct listener_options {
     uint64_t request_timeout_ms; /* first byte to the end of its body; also for the client to take an answer */
     uint64_t idle_timeout_ms;    /* between requests */
     size_t max_connections;
-    size_t max_connections_per_address; /* 0: no limit */
-    uint64_t max_requests;              /* of one connection; 0: no limit */
-    size_t max_pipelined;               /* bytes kept behind a request that is not answered yet */
-    struct tls_context *tls;            /* NULL: plain HTTP; held as long as it is used */
+    struct address_table *addresses; /* NULL: no limit by address; outlives the listener */
+    uint64_t max_requests;           /* of one connection; 0: no limit */
+    size_t max_pipelined;            /* bytes kept behind a request that is not answered yet */
+    struct tls_context *tls;         /* NULL: plain HTTP; held as long as it is used */
     const struct conn_handler *handler;
     void *context; /* the handler's */
 };

@@ -224,7 +224,7 @@ static int open_ingest(struct reactor *reactor)
         .request_timeout_ms = settings->request_timeout_ms,
         .idle_timeout_ms = settings->idle_timeout_ms,
         .max_connections = (size_t)((settings->max_connections + settings->loops - 1) / settings->loops),
-        .max_connections_per_address = (size_t)settings->max_connections_per_address,
+        .addresses = reactor->options.addresses,
         .max_requests = settings->max_requests_per_connection,
         .max_pipelined = (size_t)settings->max_pipelined,
         .tls = reactor->options.tls,

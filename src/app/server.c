@@ -30,7 +30,8 @@ struct server {
     uv_signal_t hangup;
     uv_timer_t drain_delay;
     struct mailer *mailer;
-    struct tls_context *tls; /* NULL: plain HTTP */
+    struct tls_context *tls;         /* NULL: plain HTTP */
+    struct address_table *addresses; /* NULL: no limit by address */
     struct reactor **reactors;
     size_t reactor_count;
     struct admin admin;
@@ -156,6 +157,7 @@ static int open_reactor(struct server *server, const struct endpoint *endpoint, 
         .works = server->options.works,
         .endpoint = endpoint,
         .tls = server->tls,
+        .addresses = server->addresses,
         .concurrency =
             (size_t)(settings->concurrency / settings->loops + (number < settings->concurrency % settings->loops)),
     };
@@ -345,10 +347,17 @@ static int init_loop(struct server *server)
     return 0;
 }
 
+static int open_addresses(struct server *server)
+{
+    uint64_t limit = server->options.settings->max_connections_per_address;
+    return limit > 0 ? address_table_create((size_t)limit, &server->addresses) : 0;
+}
+
 static int start(struct server *server)
 {
     int status = server->options.ingests ? make_tls(server->options.settings, &server->tls) : 0;
     status = status == 0 ? start_mailer(server) : status;
+    status = status == 0 ? open_addresses(server) : status;
     status = status == 0 ? open_reactors(server) : status;
     status = status == 0 ? open_admin(server) : status;
     return status == 0 ? start_reactors(server) : status;
@@ -373,6 +382,7 @@ int server_run(const struct server_options *options)
     free_reactors(&server);
     mailer_stop(server.mailer);
     tls_context_release(server.tls);
+    address_table_free(server.addresses);
     admin_free(&server.admin);
     (void)uv_loop_close(&server.loop);
     curl_global_cleanup();

@@ -192,6 +192,21 @@ static uint64_t tick_interval(const struct listener_options *options)
 
 /* ---- accepting */
 
+/* Counts the connection by its client's address, where that is limited. */
+static bool is_within_limit(struct listener *listener, struct conn *conn)
+{
+    struct sockaddr_storage peer;
+    int length = sizeof(peer);
+    if (!listener->options.addresses) {
+        return true;
+    }
+    if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&peer, &length) < 0) {
+        return false;
+    }
+    conn->address = address_table_enter(listener->options.addresses, (struct sockaddr *)&peer);
+    return conn->address != NULL;
+}
+
 static void accept_one(struct listener *listener)
 {
     struct conn *conn = calloc(1, sizeof(*conn));
@@ -211,6 +226,11 @@ static void accept_one(struct listener *listener)
     }
     if (uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&conn->tcp) < 0) {
         listener_count(&listener->counters.accept_failures, 1);
+        conn_cut(conn);
+        return;
+    }
+    if (!is_within_limit(listener, conn)) {
+        listener_count(&listener->counters.turned_away, 1);
         conn_cut(conn);
         return;
     }
@@ -269,6 +289,7 @@ static void on_connection(uv_stream_t *stream, int status)
 void listener_forget(struct listener *listener, struct conn *conn)
 {
     list_remove(&conn->link);
+    address_table_leave(listener->options.addresses, conn->address);
     free(conn);
     listener->open--;
     atomic_store_explicit(&listener->counters.open, listener->open, memory_order_relaxed);

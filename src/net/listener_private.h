@@ -63,6 +63,7 @@ struct conn {
     uv_tcp_t tcp;
     struct listener *listener;
     struct list link;
+    struct address *address; /* NULL: not counted by address */
     enum conn_stage stage;
     bool ended; /* the client has shut its side */
     bool reading;

@@ -1,0 +1,242 @@
+// The listener in the open: TLS, limits, and clients that mean no good.
+
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import https from 'node:https';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import tls from 'node:tls';
+import { promisify } from 'node:util';
+
+import { before, until } from '../lib/wait.mjs';
+import { World, composeEvent, sign } from '../lib/world.mjs';
+
+const execute = promisify(execFile);
+
+/** A certificate of its own authority for 127.0.0.1, in files of a folder that goes with the test. */
+async function certificate(t, name = 'server') {
+  const folder = await mkdtemp(join(tmpdir(), 'identihook-tls-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const files = { cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key') };
+  await execute('openssl', [
+    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+    '-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', files.key, '-out', files.cert,
+  ]);
+  return { ...files, pem: await readFile(files.cert), keyPem: await readFile(files.key) };
+}
+
+async function secureWorld(t, { settings = {} } = {}) {
+  const identity = await certificate(t);
+  const world = await World.open(t, {
+    settings: { IDENTIHOOK_TLS_CERT: identity.cert, IDENTIHOOK_TLS_KEY: identity.key, ...settings },
+  });
+  const port = Number(new URL(world.program.url).port);
+  return { world, identity, port };
+}
+
+/** Posts an event over TLS; gives the status, the body, and what the connection was like. */
+function postSecurely(world, port, options) {
+  const { body } = composeEvent('verified', { session: world.session().id });
+  const headers = { 'Stripe-Signature': sign(body, world.secret), 'Content-Type': 'application/json' };
+  return new Promise((resolve, reject) => {
+    const request = https.request({ host: '127.0.0.1', port, path: '/webhook', method: 'POST', headers, agent: false, ...options }, (answer) => {
+      const { authorized } = answer.socket;
+      const version = answer.socket.getProtocol();
+      const reused = answer.socket.isSessionReused();
+      const subject = answer.socket.getPeerCertificate().subject?.CN;
+      let text = '';
+      answer.on('data', (piece) => (text += piece));
+      answer.on('end', () => resolve({ status: answer.statusCode, body: JSON.parse(text), version, reused, subject, authorized }));
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+describe('over TLS', { concurrency: 4 }, () => {
+  for (const version of ['TLSv1.2', 'TLSv1.3']) {
+    test(`${version} is spoken, and an event is answered 200`, async (t) => {
+      const { world, identity, port } = await secureWorld(t);
+      const answer = await postSecurely(world, port, { ca: identity.pem, minVersion: version, maxVersion: version });
+      assert.deepEqual([answer.status, answer.body, answer.version], [200, { received: true, duplicate: false }, version]);
+    });
+  }
+
+  test('older versions are refused', async (t) => {
+    const { identity, port } = await secureWorld(t);
+    const socket = tls.connect({ host: '127.0.0.1', port, ca: identity.pem, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' });
+    const outcome = await new Promise((resolve) => socket.on('error', () => resolve('refused')).on('secureConnect', () => resolve('taken')));
+    socket.destroy();
+    assert.equal(outcome, 'refused');
+  });
+
+  test('a client that speaks no http/1.1 is refused by ALPN', async (t) => {
+    const { identity, port } = await secureWorld(t);
+    const connect = (protocols) =>
+      new Promise((resolve) => {
+        const socket = tls.connect({ host: '127.0.0.1', port, ca: identity.pem, ALPNProtocols: protocols });
+        socket.on('error', () => resolve('refused')).on('secureConnect', () => {
+          resolve(socket.alpnProtocol);
+          socket.destroy();
+        });
+      });
+    assert.deepEqual([await connect(['h2', 'http/1.1']), await connect(['h2'])], ['http/1.1', 'refused']);
+  });
+
+  test('a session is resumed', async (t) => {
+    const { world, identity, port } = await secureWorld(t);
+    let session;
+    const socket = tls.connect({ host: '127.0.0.1', port, ca: identity.pem });
+    socket.on('session', (ticket) => (session = ticket));
+    await until(() => session, 'a session ticket');
+    socket.destroy();
+    const answer = await postSecurely(world, port, { ca: identity.pem, session });
+    assert.deepEqual([answer.status, answer.reused], [200, true]);
+  });
+
+  test('SIGHUP puts a renewed certificate in place, and open connections go on', async (t) => {
+    const { world, identity, port } = await secureWorld(t);
+    const open = new https.Agent({ keepAlive: true, maxSockets: 1 });
+    t.after(() => open.destroy());
+    assert.equal((await postSecurely(world, port, { ca: identity.pem, agent: open })).subject, 'server');
+    const renewed = await certificate(t, 'renewed');
+    await copyFile(renewed.cert, identity.cert);
+    await copyFile(renewed.key, identity.key);
+    process.kill(world.program.pid, 'SIGHUP');
+    await world.program.logs.first(({ message }) => message === 'certificate reloaded', 'the reload');
+    await until(async () => {
+      const answer = await postSecurely(world, port, { ca: [renewed.pem, identity.pem] });
+      return answer.subject === 'renewed';
+    }, 'the renewed certificate to be shown');
+    assert.equal((await postSecurely(world, port, { ca: identity.pem, agent: open })).status, 200);
+  });
+
+  test('a faulty certificate leaves the old one in place', async (t) => {
+    const { world, identity, port } = await secureWorld(t);
+    await copyFile('/dev/null', identity.cert);
+    process.kill(world.program.pid, 'SIGHUP');
+    const { error } = await world.program.logs.first(({ message }) => message.startsWith('TLS cannot be set up'), 'the complaint');
+    assert.match(error, /certificate/);
+    assert.equal((await postSecurely(world, port, { ca: identity.pem })).status, 200);
+  });
+
+  test('clients must show a certificate where an authority for them is set', async (t) => {
+    const client = await certificate(t, 'client');
+    const { world, identity, port } = await secureWorld(t, { settings: { IDENTIHOOK_TLS_CLIENT_CA: client.cert } });
+    await assert.rejects(postSecurely(world, port, { ca: identity.pem }));
+    const answer = await postSecurely(world, port, { ca: identity.pem, cert: client.pem, key: client.keyPem });
+    assert.equal(answer.status, 200);
+  });
+
+  test('a handshake that does not end is cut', async (t) => {
+    const { port } = await secureWorld(t, { settings: { IDENTIHOOK_HEADER_TIMEOUT: '200ms' } });
+    const socket = net.connect(port, '127.0.0.1');
+    await before(new Promise((resolve) => socket.on('close', resolve).on('error', () => {})), 'the connection to be cut', 5000);
+  });
+
+  test('plain HTTP is cut, and others are served on', async (t) => {
+    const { world, identity, port } = await secureWorld(t);
+    const socket = net.connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'));
+    await before(new Promise((resolve) => socket.on('close', resolve).on('error', () => {})), 'the connection to be cut', 5000);
+    assert.equal((await postSecurely(world, port, { ca: identity.pem })).status, 200);
+  });
+
+  test('a certificate that cannot be read stops the start', async (t) => {
+    const world = await World.open(t, { start: false, settings: { IDENTIHOOK_TLS_CERT: '/nowhere.crt', IDENTIHOOK_TLS_KEY: '/nowhere.key' } });
+    await assert.rejects(world.start(), /TLS cannot be set up/);
+  });
+});
+
+/** Opens `count` connections that send `bytes` and then nothing; gives those that are still open when asked. */
+function crowd(t, port, count, bytes = '') {
+  const sockets = Array.from({ length: count }, () => {
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(bytes));
+    socket.on('error', () => {}).on('close', () => (socket.gone = true)).resume();
+    return socket;
+  });
+  t.after(() => sockets.forEach((socket) => socket.destroy()));
+  return { open: () => sockets.filter((socket) => !socket.gone).length, sockets };
+}
+
+describe('against a crowd', { concurrency: 4 }, () => {
+  const portOf = (world) => Number(new URL(world.program.url).port);
+
+  test('one address gets its share of connections and no more', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_MAX_CONNECTIONS_PER_ADDRESS: '5' } });
+    const { open, sockets } = crowd(t, portOf(world), 20);
+    await until(() => open() === 5, 'all but five to be closed');
+    sockets.forEach((socket) => socket.destroy());
+    const { event } = world.pair('verified');
+    await until(async () => (await world.deliver(event).catch(() => ({}))).status === 200, 'a place to be free again');
+  });
+
+  test('slow heads and slow bodies get 408, and honest requests are answered meanwhile', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_HEADER_TIMEOUT: '500ms', IDENTIHOOK_REQUEST_TIMEOUT: '500ms' } });
+    const heads = crowd(t, portOf(world), 100, 'POST /webhook HTTP/1.1\r\nHost: a\r\nX-');
+    const bodies = crowd(t, portOf(world), 100, 'POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{');
+    let answers = 0;
+    for (const { sockets } of [heads, bodies]) {
+      for (const socket of sockets) socket.on('data', (data) => (answers += String(data).startsWith('HTTP/1.1 408')));
+    }
+    assert.equal((await world.deliver(world.pair('verified').event)).status, 200);
+    await until(() => heads.open() + bodies.open() === 0, 'all of them to be gone');
+    assert.equal(answers, 200);
+  });
+
+  test('clients beyond the limit wait for a place, and get it', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_MAX_CONNECTIONS: '4', IDENTIHOOK_LOOPS: '1' } });
+    const { sockets } = crowd(t, portOf(world), 4);
+    await until(async () => /identihook_connections_open 4\n/.test((await world.program.look('/metrics')).text), 'four connections');
+    let answered = false;
+    const delivery = world.deliver(world.pair('verified').event).then((answer) => {
+      answered = true;
+      return answer;
+    });
+    assert.equal((await world.program.look('/healthz')).status, 200);
+    assert.equal(answered, false);
+    sockets[0].destroy();
+    assert.equal((await delivery).status, 200);
+  });
+
+  test('a client that does not take its answers is cut', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_REQUEST_TIMEOUT: '500ms', IDENTIHOOK_IDLE_TIMEOUT: '500ms' } });
+    const socket = net.connect(portOf(world), '127.0.0.1');
+    let closed = false;
+    socket.on('error', () => {}).on('close', () => (closed = true)).pause();
+    const request = 'GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1000);
+    for (let i = 0; i < 200 && !closed; i++) {
+      if (!socket.write(request)) await Promise.race([new Promise((resolve) => socket.once('drain', resolve)), new Promise((resolve) => socket.once('close', resolve))]);
+    }
+    await until(() => closed, 'the connection to be cut');
+    assert.equal((await world.deliver(world.pair('verified').event)).status, 200);
+  });
+
+  test('a connection is closed after as many requests as it may make', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_MAX_REQUESTS_PER_CONNECTION: '3' } });
+    const socket = net.connect(portOf(world), '127.0.0.1');
+    let text = '';
+    socket.on('data', (data) => (text += data));
+    const closed = new Promise((resolve) => socket.on('close', resolve));
+    for (let i = 1; i <= 3; i++) {
+      socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+      await until(() => text.split('HTTP/1.1 404').length === i + 1, `answer ${i}`);
+    }
+    await before(closed, 'the connection to be closed', 5000);
+    assert.match(text, /Connection: close/);
+  });
+
+  test('more than may be pipelined ends the connection after the answer at hand', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_MAX_PIPELINED: '1k' } });
+    const { body } = composeEvent('verified', { session: world.session().id });
+    const first = `POST /webhook HTTP/1.1\r\nHost: a\r\nStripe-Signature: ${sign(body, world.secret)}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+    const socket = net.connect(portOf(world), '127.0.0.1', () => socket.write(first + `GET /${'x'.repeat(2000)} HTTP/1.1\r\nHost: a\r\n\r\n`));
+    let text = '';
+    socket.on('data', (data) => (text += data)).on('error', () => {});
+    await before(new Promise((resolve) => socket.on('close', resolve)), 'the connection to be closed', 5000);
+    assert.match(text, /^HTTP\/1.1 200 OK[^]*Connection: close/);
+    assert.equal(text.split('HTTP/1.1').length, 2);
+  });
+});
