@@ -181,7 +181,7 @@ struct job_order job_step(struct job *job, const struct job_limits *limits, cons
         return order(JOB_FORGET);
     case JOB_ENDED:
     default:
-        assert(!"an ended job is driven on");
+        assert(false && "an ended job is driven on");
         return order(JOB_FORGET);
     }
 }
