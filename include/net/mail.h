@@ -13,7 +13,7 @@
 /*
  * Sending mail over SMTP. libcurl's SMTP blocks its caller, so it runs on threads of its own: mails go in through a
  * bounded mailbox, results come back to the loop of whoever sent. Each thread keeps its connection for the next mail,
- * for a few seconds. curl_global_init() has run, and SIGPIPE is ignored.
+ * for a while. curl_global_init() has run, and SIGPIPE is ignored.
  *
  * TLS. smtps:// and STARTTLS that is required check the server's certificate and name. STARTTLS that is used only
  * because the server offers it (the default) encrypts without checking who the server is, as mail servers do among
@@ -34,6 +34,7 @@ struct mailer_options {
     const struct secret *password;
     const char *ca_file; /* authorities (PEM) to trust instead of the system's, or NULL */
     uint64_t timeout_ms; /* for one mail */
+    uint64_t keep_ms;    /* how long an idle connection is kept for the next mail; 0: 10 s */
     size_t threads;      /* 1 to 16 */
     size_t mailbox;      /* mails that may wait */
 };

@@ -212,8 +212,7 @@ static int set_headers(struct fetch *fetch, const struct fetch_request *request)
     if (status == 0 && request->bearer) {
         status = add_bearer(fetch, request->bearer);
     }
-    /* Without this, libcurl waits a second for "100 Continue" before it sends a larger body. */
-    return status == 0 && request->body.length > 0 ? add_header(fetch, "Expect:") : status;
+    return status;
 }
 
 /* libcurl would find out only when the transfer runs. */

@@ -21,8 +21,8 @@
 
 #define THREADS_MAXIMUM 16
 #define ADDRESS_MAXIMUM 254 /* RFC 5321 section 4.5.3.1.3, without its brackets */
-/* Servers hang up on idle clients, and count their connections: give an idle one back soon. */
-#define KEPT_CONNECTION_NS (10 * UINT64_C(1000000000))
+/* Servers hang up on idle clients, and count their connections: an idle one is given back soon. */
+#define KEEP_MS 10000
 
 struct mailer {
     struct mailer_options options;
@@ -90,7 +90,8 @@ static bool wait_for_letter(struct mailer *mailer, bool connected)
         uv_cond_wait(&mailer->filled, &mailer->lock);
         return true;
     }
-    return uv_cond_timedwait(&mailer->filled, &mailer->lock, KEPT_CONNECTION_NS) != UV_ETIMEDOUT;
+    uint64_t keep_ms = mailer->options.keep_ms > 0 ? mailer->options.keep_ms : KEEP_MS;
+    return uv_cond_timedwait(&mailer->filled, &mailer->lock, keep_ms * 1000000) != UV_ETIMEDOUT;
 }
 
 /* The next letter; NULL when it is time to end. Letters that still wait come first. */

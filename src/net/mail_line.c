@@ -24,8 +24,7 @@
  */
 
 #define CONNECT_TIMEOUT_MS 10000
-#define KEPT_CONNECTION_S 30 /* nobody holds it that long: see mail.c; this is a second guard */
-#define SOCKETS_MAXIMUM 8    /* one, or two while IPv6 and IPv4 are tried side by side */
+#define SOCKETS_MAXIMUM 8 /* one, or two while IPv6 and IPv4 are tried side by side */
 
 /* Which part of the dialogue the last command belongs to. */
 enum stage { STAGE_SESSION, STAGE_SENDER, STAGE_RECIPIENT, STAGE_CONTENT };
@@ -34,10 +33,9 @@ struct mail_line {
     const struct mailer_options *options;
     CURL *easy; /* NULL: nothing is kept */
     atomic_bool cut;
-    uv_mutex_t lock; /* of the sockets, and whether they are busy */
+    uv_mutex_t lock; /* of the sockets */
     int sockets[SOCKETS_MAXIMUM];
     size_t socket_count;
-    bool busy; /* under the lock: a mail is under way */
 
     /* The mail under way. */
     const struct mail_line_letter *letter;
@@ -84,27 +82,20 @@ static int on_close_socket(void *context, curl_socket_t fd)
     return status;
 }
 
-/* Under the lock. */
-static void shut_each(struct mail_line *line, int how)
-{
-    for (size_t i = 0; i < line->socket_count; i++) {
-        (void)shutdown(line->sockets[i], how);
-    }
-}
-
+/* Who reads, or will, meets the end of the connection at once. Writing goes on: QUIT still goes out. */
 static void shut_for_reading(struct mail_line *line)
 {
     uv_mutex_lock(&line->lock);
-    shut_each(line, SHUT_RD);
+    for (size_t i = 0; i < line->socket_count; i++) {
+        (void)shutdown(line->sockets[i], SHUT_RD);
+    }
     uv_mutex_unlock(&line->lock);
 }
 
 void mail_line_cut(struct mail_line *line)
 {
-    atomic_store(&line->cut, true);
-    uv_mutex_lock(&line->lock);
-    shut_each(line, line->busy ? SHUT_RDWR : SHUT_RD); /* an idle one still says QUIT */
-    uv_mutex_unlock(&line->lock);
+    atomic_store(&line->cut, true); /* on_progress() ends what is writing */
+    shut_for_reading(line);
 }
 
 bool mail_line_is_up(struct mail_line *line)
@@ -120,8 +111,7 @@ void mail_line_hang_up(struct mail_line *line)
     if (!line->easy) {
         return;
     }
-    /* Reading ends before QUIT goes out: writing still works, and the answer finds us not waiting. */
-    shut_for_reading(line);
+    shut_for_reading(line); /* the answer to QUIT finds us not waiting */
     curl_easy_cleanup(line->easy);
     line->easy = NULL;
 }
@@ -226,7 +216,6 @@ static void set_limits(CURL *easy, uint64_t timeout_ms)
     (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, all);
     (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, all < CONNECT_TIMEOUT_MS ? all : CONNECT_TIMEOUT_MS);
     (void)curl_easy_setopt(easy, CURLOPT_SERVER_RESPONSE_TIMEOUT, all / 1000 + 1);
-    (void)curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)KEPT_CONNECTION_S);
     (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 }
@@ -377,19 +366,10 @@ static CURLcode send_letter(struct mail_line *line, const struct mail_line_lette
     return code;
 }
 
-static void set_busy(struct mail_line *line, bool busy)
-{
-    uv_mutex_lock(&line->lock);
-    line->busy = busy;
-    uv_mutex_unlock(&line->lock);
-}
-
 void mail_line_send(struct mail_line *line, const struct mail_line_letter *letter, struct mail_result *result)
 {
     begin(line, letter);
-    set_busy(line, true);
     CURLcode code = atomic_load(&line->cut) ? CURLE_ABORTED_BY_CALLBACK : send_letter(line, letter);
-    set_busy(line, false);
     judge(line, code, result);
     line->letter = NULL;
 }

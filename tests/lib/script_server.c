@@ -133,6 +133,11 @@ int script_server_connections(struct script_server *server)
     return locked(server, &server->connections);
 }
 
+int script_server_open_connections(struct script_server *server)
+{
+    return locked(server, &server->at_once);
+}
+
 int script_server_most_at_once(struct script_server *server)
 {
     return locked(server, &server->most_at_once);

@@ -31,6 +31,7 @@ void script_server_stop(struct script_server *server);
 
 int script_server_port(const struct script_server *server);
 int script_server_connections(struct script_server *server); /* ever accepted */
+int script_server_open_connections(struct script_server *server);
 int script_server_most_at_once(struct script_server *server);
 
 /* For scripts. Reading returns false when the client has gone. */

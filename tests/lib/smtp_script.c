@@ -43,6 +43,12 @@ static bool read_content(struct script_peer *peer, struct smtp_script *script)
     return false;
 }
 
+static bool leave(struct script_peer *peer)
+{
+    script_say(peer, "421 4.7.0 enough of this connection\r\n");
+    return false;
+}
+
 static bool take_mail(struct script_peer *peer, struct smtp_script *script)
 {
     if (!answer(peer, script, SMTP_DATA, "354 go on\r\n")) {
@@ -60,11 +66,7 @@ static bool take_mail(struct script_peer *peer, struct smtp_script *script)
     if (script->reply_at != SMTP_FINAL) {
         atomic_fetch_add(&script->mails, 1);
     }
-    if (script->says_goodbye) {
-        script_say(peer, "421 4.7.0 enough of this connection\r\n");
-        return false;
-    }
-    return true;
+    return script->goodbye != SMTP_LEAVES_AT_ONCE || leave(peer);
 }
 
 static void keep(struct smtp_script *script, char *to, const char *line)
@@ -131,8 +133,16 @@ void smtp_script_serve(struct script_peer *peer, void *context)
 {
     struct smtp_script *script = context;
     char line[2048];
+    int mails = 0;
     bool goes_on = answer(peer, script, SMTP_GREETING, "220 test ESMTP\r\n");
     while (goes_on && script_line(peer, line, sizeof(line))) {
-        goes_on = obey(peer, script, line);
+        mails += strncmp(line, "MAIL", 4) == 0;
+        if (mails == 2 && script->goodbye == SMTP_LEAVES_AT_NEXT_MAIL) {
+            goes_on = leave(peer);
+        } else if (mails == 2 && script->goodbye == SMTP_LEAVES_SILENTLY_AT_NEXT_MAIL) {
+            goes_on = false;
+        } else {
+            goes_on = obey(peer, script, line);
+        }
     }
 }

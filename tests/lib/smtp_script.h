@@ -19,18 +19,21 @@ enum smtp_step {
     SMTP_QUIT,
 };
 
+/* How a server ends a connection on which it took a mail. */
+enum smtp_goodbye { SMTP_STAYS, SMTP_LEAVES_AT_ONCE, SMTP_LEAVES_AT_NEXT_MAIL, SMTP_LEAVES_SILENTLY_AT_NEXT_MAIL };
+
 /* What an SMTP server does, and what it saw. Zeros: it takes every mail. What it saw is read when it has been stopped,
  * or when the mail's result is there. */
 struct smtp_script {
-    enum smtp_step reply_at; /* says `reply` there instead of what is usual, and goes on */
-    const char *reply;       /* with its \r\n */
-    enum smtp_step close_at; /* closes there without a word */
-    enum smtp_step stall_at; /* says nothing any more there, until the client goes */
-    enum smtp_step pause_at; /* waits `pause_ms` there, then goes on */
+    const char *reply;               /* with its \r\n: said instead of what is usual */
+    _Atomic enum smtp_step reply_at; /* at this step; may change between mails */
+    enum smtp_step close_at;         /* closes there without a word */
+    enum smtp_step stall_at;         /* says nothing any more there, until the client goes */
+    enum smtp_step pause_at;         /* waits `pause_ms` there, then goes on */
     int pause_ms;
     bool offers_tls;
     bool offers_login;
-    bool says_goodbye; /* after the first mail of a connection: 421, and closes */
+    enum smtp_goodbye goodbye;
 
     atomic_int mails; /* taken */
     atomic_int tls_started;
