@@ -1,5 +1,5 @@
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -325,14 +325,16 @@ static const char *status_of(const struct delivery *delivery)
     return delivery->session ? delivery->session->status_text : statuses[delivery->entry->kind];
 }
 
+/* "email,onboarding": the effects that are done. */
 static void write_effects(const struct delivery *delivery, char effects[64])
 {
     const struct action_list *actions = actions_of(delivery);
+    size_t used = 0;
     effects[0] = '\0';
     for (size_t i = 0; i < delivery->job.effect_count; i++) {
         if (delivery->job.effects[i] == JOB_EFFECT_DONE) {
-            (void)strcat(effects, effects[0] ? "," : "");
-            (void)strcat(effects, action_names[actions->items[i]]);
+            used += (size_t)snprintf(effects + used, 64 - used, "%s%s", used > 0 ? "," : "",
+                                     action_names[actions->items[i]]);
         }
     }
 }

@@ -308,7 +308,9 @@ static void make_names(struct worker *worker)
     for (char *at = host; *at; at++) {
         bool fine = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') ||
                     *at == '-' || *at == '.';
-        *at = fine ? *at : '-';
+        if (!fine) {
+            *at = '-';
+        }
     }
     random_hex(unique, 8); /* so that no two workers ever share a name: owning is by name */
     (void)snprintf(worker->consumer, sizeof(worker->consumer), "%s-%s-%u", host, unique, worker->options.loop);

@@ -8,7 +8,7 @@
 
 #include <openssl/crypto.h>
 
-#define FILE_MAXIMUM (1024 * 1024)
+#define FILE_MAXIMUM (1u << 20)
 
 struct pair {
     struct pair *next;

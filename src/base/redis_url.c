@@ -108,8 +108,8 @@ static int parse_tcp(struct text rest, struct redis_url *url)
 {
     struct text database = rest;
     struct text address = text_cut(&database, '/');
-    struct text host = address;
-    struct text port = {0};
+    struct text host;
+    struct text port;
     if (address.length > 0 && address.data[0] == '[') {
         struct text after = address;
         host = text_cut(&after, ']');

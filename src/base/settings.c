@@ -36,7 +36,7 @@ static const struct setting table[] = {
      .fallback = "30s", .least = 100, .most = HOUR_MS, .example = "30s",
      .help = "how long one read of a session may take"},
     {.name = "IDENTIHOOK_STRIPE_RATE", .read = setting_rate, .offset = FIELD(stripe_rate), .fallback = "20/s",
-     .least = 1, .most = 60 * 100000, .example = "20/s",
+     .least = 1, .most = UINT64_C(60) * 100000, .example = "20/s",
      .help = "reads of Stripe's API by all workers together, live and test mode counted apart; Stripe allows "
              "25/s"},
     {.name = "REDIS_URL", .read = setting_redis, .secret = true, .fallback = "redis://127.0.0.1:6379/0",

@@ -93,10 +93,11 @@ static void shoot(struct run *run)
     struct buffer body = {0};
     struct shot *shot = calloc(1, sizeof(*shot));
     random_identifier(nonce, 16);
-    run->sample.nonce = nonce;
-    run->sample.now = clock_wall_seconds();
+    struct sample_options sample = run->sample;
+    sample.nonce = nonce;
+    sample.now = clock_wall_seconds();
     run->started++;
-    int status = shot ? sample_event(&run->sample, &body, shot->event) : -ENOMEM;
+    int status = shot ? sample_event(&sample, &body, shot->event) : -ENOMEM;
     if (status == 0) {
         shot->run = run;
         status = post(run, buffer_text(&body), shot);

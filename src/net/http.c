@@ -1,6 +1,6 @@
 #include "net/http.h"
 
-#include <errno.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +103,7 @@ static int add_header(struct http_request *request)
         request->headers = headers;
         request->header_capacity = capacity;
     }
+    assert(request->headers); /* there is room now */
     request->headers[request->header_count++] = (struct http_header){.name = (uint32_t)request->head.length};
     return 0;
 }
