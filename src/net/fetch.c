@@ -23,9 +23,9 @@
  */
 
 #define CONNECT_TIMEOUT_MS 10000
-#define KEPT_CONNECTION_S 50        /* Stripe's balancers close idle connections after a minute */
-#define HEADER_MAXIMUM 256          /* of a header that callers ask for */
-#define HEADER_BLOCK_MAXIMUM 131072 /* of all the headers of an answer */
+#define KEPT_CONNECTION_S 50                 /* Stripe's balancers close idle connections after a minute */
+#define HEADER_MAXIMUM 256                   /* of a header that callers ask for */
+#define HEADER_BLOCK_MAXIMUM ((size_t)65536) /* newer libcurls have a limit of their own, at about 5,000 headers */
 
 enum header { RETRY_AFTER, SHOULD_RETRY, REQUEST_ID, RATE_LIMIT_REASON, HEADERS };
 

@@ -508,7 +508,7 @@ START_TEST(a_server_that_ignores_quit_does_not_hold_up_stopping)
     check(deliver(), MAIL_SENT, 250);
     uint64_t started = clock_monotonic_ms();
     stop();
-    ck_assert_uint_lt(clock_monotonic_ms() - started, 1000);
+    ck_assert_uint_lt(clock_monotonic_ms() - started, 3000); /* newer libcurls themselves wait a second for QUIT */
 }
 END_TEST
 
@@ -522,7 +522,7 @@ START_TEST(a_server_that_ignores_quit_does_not_hold_up_a_result)
     start();
     uint64_t started = clock_monotonic_ms();
     check(deliver(), MAIL_PERMANENT, 550);
-    ck_assert_uint_lt(clock_monotonic_ms() - started, 1000);
+    ck_assert_uint_lt(clock_monotonic_ms() - started, 3000); /* newer libcurls themselves wait a second for QUIT */
     stop();
 }
 END_TEST
@@ -540,7 +540,7 @@ START_TEST(an_idle_connection_is_given_back_even_to_a_server_that_ignores_quit)
     ck_assert_int_eq(world.script.quits, 1);
     uint64_t started = clock_monotonic_ms();
     check(deliver(), MAIL_SENT, 250); /* by the same thread: it does not wait for the answer to QUIT */
-    ck_assert_uint_lt(clock_monotonic_ms() - started, 1000);
+    ck_assert_uint_lt(clock_monotonic_ms() - started, 3000); /* newer libcurls themselves wait a second for QUIT */
     ck_assert_int_eq(script_server_connections(world.server), 2);
     stop();
 }
