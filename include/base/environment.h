@@ -7,18 +7,21 @@
 /*
  * Where settings come from: the process's environment, and behind it a file of NAME=VALUE lines.
  *
- * The file: one pair a line; blank lines and lines that start with # are passed over; "export " in front and one pair
- * of quotes around the value are dropped; nothing is expanded. A later line wins over an earlier one.
+ * The file: one pair a line; blank lines and lines that start with # are passed over; "export " in front, blanks around
+ * name and value, and one pair of quotes around the value are dropped; nothing is expanded. A later line wins over an
+ * earlier one.
  */
 struct environment;
 
 #define ENVIRONMENT_MALFORMED 1
 
 /*
- * Opens it; `env_file` may be NULL. 0, ENVIRONMENT_MALFORMED (then *line_number is the faulty line), or a negative code
- * when the file cannot be read. *opened is to be closed in every case; it is NULL only after -ENOMEM.
+ * Opens it; `env_file` may be NULL. *opened is to be closed in every case; it is NULL only after -ENOMEM.
+ *
+ * 0; ENVIRONMENT_MALFORMED: `faults` got a line for each line that is no pair (the first ten), and the other lines
+ * count; or a negative code when the file cannot be read.
  */
-MUST_CHECK int environment_open(const char *env_file, struct environment **opened, unsigned *line_number);
+MUST_CHECK int environment_open(const char *env_file, struct environment **opened, struct buffer *faults);
 
 /* Overwrites the file's values. NULL is fine. */
 void environment_close(struct environment *environment);

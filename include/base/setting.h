@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/attributes.h"
+#include "base/buffer.h"
 #include "base/text.h"
 
 struct settings;
@@ -31,10 +32,14 @@ struct setting {
 typedef int setting_reader(const struct setting *setting, struct settings *settings, struct text value,
                            const char **fault);
 
+/* Appends "1k to 64M", in the unit of the setting's kind; nothing when the kind has no range. */
+void setting_append_range(const struct setting *setting, struct buffer *out);
+
 /* Kinds that any field can have; the field's type stands behind each. */
-setting_reader setting_text;     /* char *, not empty */
+setting_reader setting_text;     /* char *, not empty, no blanks at its ends, no control characters */
 setting_reader setting_word;     /* char *, printable without blanks */
-setting_reader setting_http_url; /* char *, http:// or https:// */
+setting_reader setting_http_url; /* char *, http:// or https://, without a login */
+setting_reader setting_base_url; /* the same, and without query and fragment: paths are put behind it */
 setting_reader setting_secret;   /* struct secret */
 setting_reader setting_count;    /* uint64_t */
 setting_reader setting_size;     /* uint64_t, bytes */
@@ -45,6 +50,7 @@ setting_reader setting_endpoint; /* struct endpoint */
 /* Kinds that one setting has. */
 setting_reader setting_webhook_secrets;
 setting_reader setting_stripe_key;
+setting_reader setting_signing_secret; /* of Standard Webhooks */
 setting_reader setting_redis;
 setting_reader setting_namespace;
 setting_reader setting_path;

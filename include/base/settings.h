@@ -14,8 +14,8 @@
 /*
  * Every setting of identihook, read once from the environment.
  *
- * One table (settings.c) defines each setting: name, kind, range, default, help, example. Loading, --help and the
- * README's table come from it. Nothing else in the program reads the environment.
+ * One table (settings_table.h) defines each setting: name, kind, range, default, help, example. Loading, --help and
+ * the README's table come from it. Nothing else in the program reads the environment.
  */
 
 #define WEBHOOK_SECRETS_MAXIMUM 16

@@ -31,6 +31,9 @@ bool text_equal_ignoring_case(struct text a, struct text b);
 
 bool text_starts_with(struct text text, struct text prefix);
 
+/* Cuts `prefix` off the front of *text; false, and nothing is cut, when it does not start with that. */
+bool text_take_prefix(struct text *text, struct text prefix);
+
 /* `text` without leading and trailing spaces and tabs (RFC 9110 "OWS"). */
 struct text text_trim(struct text text);
 

@@ -9,9 +9,11 @@
 /*
  * Quantities as people write them in settings.
  *
- *   durations  250ms 30s 5m 6h 30d     a unit is needed, except that 0 may stand alone
+ *   durations  250ms 30s 5m 6h 30d
  *   sizes      4096 64k 1M 2G          powers of 1024
  *   rates      20/s 100/m              per second or per minute
+ *
+ * Durations and rates need their unit; only 0 stands alone.
  *
  * Parsers return 0, -EINVAL (not written like that) or -ERANGE (does not fit).
  */

@@ -20,13 +20,6 @@ struct mail_message {
     int64_t date; /* seconds since 1970 */
 };
 
-/*
- * The bare address in "Name <address>" or "address". 0, or -EINVAL when there is none that can be used: exactly one '@'
- * with something on both sides, no blanks, control characters, brackets, quotes or commas (so it cannot smuggle in a
- * second recipient or a header). International addresses (RFC 6531) pass.
- */
-MUST_CHECK int mail_message_address(struct text text, struct text *address);
-
 /* Appends the whole mail. Its Message-ID is <EVENT.email@HOST>, HOST being the sender's: the same for each try. 0,
  * -EINVAL (an address is not one) or -ENOMEM. */
 MUST_CHECK int mail_message_write(const struct mail_message *message, struct buffer *out);

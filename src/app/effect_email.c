@@ -1,6 +1,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "base/mail_address.h"
 #include "core/mail_message.h"
 #include "core/mail_text.h"
 #include "effect_private.h"
@@ -59,11 +60,11 @@ int effect_email_start(struct effect_run *run, struct effect_result *result)
             "the session has no e-mail address: give provided_details[email] when sessions are created, or take "
             "email out of the actions");
     }
-    if (mail_message_address(text_of(run->tools->settings->mail_from), &from) < 0) {
+    if (mail_address_find(text_of(run->tools->settings->mail_from), &from) < 0) {
         return effect_fail(result, EFFECT_TRANSIENT, "bad_sender",
                            "IDENTIHOOK_MAIL_FROM is not an address: correct it and restart");
     }
-    if (mail_message_address(text_of(run->session->email), &to) < 0) {
+    if (mail_address_find(text_of(run->session->email), &to) < 0) {
         return effect_fail(result, EFFECT_PERMANENT, "bad_email_address",
                            "the session's e-mail address is not one that mail can be sent to");
     }

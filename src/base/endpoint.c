@@ -20,7 +20,7 @@ int endpoint_parse(struct text text, struct endpoint *endpoint)
         host.length -= 2;
     }
     uint64_t port;
-    if (host.length == 0 || host.length >= sizeof(endpoint->host) ||
+    if (host.length == 0 || host.length >= sizeof(endpoint->host) || memchr(host.data, '\0', host.length) ||
         text_to_unsigned((struct text){.data = text.data + colon, .length = text.length - colon}, 65535, &port) < 0) {
         return -EINVAL;
     }

@@ -9,6 +9,7 @@
 #include <openssl/crypto.h>
 
 #define FILE_MAXIMUM (1u << 20)
+#define FAULTS_MAXIMUM 10 /* beyond that it is another kind of file altogether */
 
 struct pair {
     struct pair *next;
@@ -28,6 +29,9 @@ static int read_all(int file, struct buffer *content)
             return status;
         }
         ssize_t length = read(file, content->data + content->length, 4096);
+        if (length < 0 && errno == EINTR) {
+            continue;
+        }
         if (length <= 0) {
             return length < 0 ? -errno : 0;
         }
@@ -55,11 +59,18 @@ int environment_read_input(struct buffer *content)
     return read_all(STDIN_FILENO, content);
 }
 
-static struct text unquote(struct text value)
+/* Drops the pair of quotes around *value; false when it has the first of them only. */
+static bool unquote(struct text *value)
 {
-    bool quoted = value.length >= 2 && (value.data[0] == '"' || value.data[0] == '\'') &&
-                  value.data[value.length - 1] == value.data[0];
-    return quoted ? (struct text){.data = value.data + 1, .length = value.length - 2} : value;
+    if (value->length == 0 || (value->data[0] != '"' && value->data[0] != '\'')) {
+        return true;
+    }
+    char quote = value->data[0];
+    if (value->length < 2 || value->data[value->length - 1] != quote) {
+        return false;
+    }
+    *value = (struct text){.data = value->data + 1, .length = value->length - 2};
+    return true;
 }
 
 static bool is_name(struct text text)
@@ -74,21 +85,8 @@ static bool is_name(struct text text)
     return text.length > 0;
 }
 
-static int add_line(struct environment *environment, struct text line)
+static int add_pair(struct environment *environment, struct text name, struct text value)
 {
-    line = text_trim(line);
-    if (line.length == 0 || line.data[0] == '#') {
-        return 0;
-    }
-    if (text_starts_with(line, TEXT("export "))) {
-        line = text_trim((struct text){.data = line.data + 7, .length = line.length - 7});
-    }
-    struct text value = line;
-    struct text name = text_trim(text_cut(&value, '='));
-    if (!value.data || !is_name(name)) {
-        return ENVIRONMENT_MALFORMED;
-    }
-    value = unquote(text_trim(value));
     struct pair *pair = calloc(1, sizeof(*pair));
     if (!pair) {
         return -ENOMEM;
@@ -100,38 +98,69 @@ static int add_line(struct environment *environment, struct text line)
     return pair->name && pair->value ? 0 : -ENOMEM;
 }
 
-static int read_lines(struct environment *environment, struct text content, unsigned *line_number)
+/* Takes one line. When it is no pair, *fault says why. */
+static int add_line(struct environment *environment, struct text line, const char **fault)
 {
-    *line_number = 0;
-    while (content.data) {
+    line = text_trim(line);
+    if (line.length == 0 || line.data[0] == '#') {
+        return 0;
+    }
+    if (text_starts_with(line, TEXT("export "))) {
+        line = text_trim((struct text){.data = line.data + 7, .length = line.length - 7});
+    }
+    struct text value = line;
+    struct text name = text_trim(text_cut(&value, '='));
+    if (!value.data || !is_name(name)) {
+        *fault = "is not NAME=VALUE";
+        return 0;
+    }
+    value = text_trim(value);
+    if (value.length > 0 && memchr(value.data, '\0', value.length)) {
+        *fault = "has a NUL byte in it";
+    } else if (!unquote(&value)) {
+        *fault = "opens a quote that it does not close";
+    }
+    return *fault ? 0 : add_pair(environment, name, value);
+}
+
+static int read_lines(struct environment *environment, const char *path, struct text content, struct buffer *faults)
+{
+    unsigned number = 0;
+    unsigned malformed = 0;
+    while (content.data && malformed < FAULTS_MAXIMUM) {
         struct text line = text_cut(&content, '\n');
-        (*line_number)++;
         if (line.length > 0 && line.data[line.length - 1] == '\r') {
             line.length--;
         }
-        int status = add_line(environment, line);
-        if (status != 0) {
+        const char *fault = NULL;
+        int status = add_line(environment, line, &fault);
+        if (status < 0) {
             return status;
         }
+        number++;
+        if (fault) {
+            malformed++;
+            buffer_append_format(faults, "%s line %u %s; for example IDENTIHOOK_LISTEN=0.0.0.0:4242\n", path, number,
+                                 fault);
+        }
     }
-    return 0;
+    return malformed > 0 ? ENVIRONMENT_MALFORMED : 0;
 }
 
-int environment_open(const char *env_file, struct environment **opened, unsigned *line_number)
+int environment_open(const char *env_file, struct environment **opened, struct buffer *faults)
 {
     struct environment *environment = calloc(1, sizeof(*environment));
+    *opened = environment;
     if (!environment) {
         return -ENOMEM;
     }
-    *opened = environment;
-    *line_number = 0;
     if (!env_file) {
         return 0;
     }
     struct buffer content = {0};
     int status = environment_read_file(env_file, &content);
     if (status == 0 && content.data) {
-        status = read_lines(environment, buffer_text(&content), line_number);
+        status = read_lines(environment, env_file, buffer_text(&content), faults);
     }
     buffer_wipe(&content);
     return status;

@@ -3,8 +3,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include <openssl/crypto.h>
+
+#include "base/authority.h"
+
+#define DEFAULT_PORT 6379
 
 static int hex_digit(char byte)
 {
@@ -15,8 +20,7 @@ static int hex_digit(char byte)
     return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
-/* A NUL-terminated, percent-decoded copy (RFC 3986 section 2.1); NULL with errno-like *status when it cannot be made.
- */
+/* A NUL-terminated, percent-decoded copy (RFC 3986 section 2.1), or NULL and the reason in *status. */
 static char *decode(struct text text, size_t *length, int *status)
 {
     char *copy = malloc(text.length + 1);
@@ -89,71 +93,40 @@ static int parse_unix(struct text rest, struct redis_url *url)
         return -EINVAL;
     }
     if (query.length > 0) {
-        if (!text_starts_with(query, TEXT("db="))) {
-            return -EINVAL;
-        }
-        query.data += 3;
-        query.length -= 3;
-        if (parse_database(query, &url->database) < 0) {
+        if (!text_take_prefix(&query, TEXT("db=")) || parse_database(query, &url->database) < 0) {
             return -EINVAL;
         }
     }
     int status = 0;
-    size_t length;
+    size_t length = 0;
     url->path = decode(path, &length, &status);
-    return url->path ? 0 : status;
+    /* connect() would look for a path that was cut off. */
+    return !url->path ? status : length >= sizeof(((struct sockaddr_un *)NULL)->sun_path) ? -EINVAL : 0;
 }
 
 static int parse_tcp(struct text rest, struct redis_url *url)
 {
     struct text database = rest;
-    struct text address = text_cut(&database, '/');
-    struct text host;
-    struct text port;
-    if (address.length > 0 && address.data[0] == '[') {
-        struct text after = address;
-        host = text_cut(&after, ']');
-        host.data++;
-        host.length--;
-        if (!after.data || (after.length > 0 && after.data[0] != ':')) {
-            return -EINVAL;
-        }
-        port = after;
-        (void)text_cut(&port, ':');
-    } else {
-        port = address;
-        host = text_cut(&port, ':');
-    }
-    uint64_t number = 6379;
-    if (host.length == 0 || (port.data && (text_to_unsigned(port, 65535, &number) < 0 || number == 0)) ||
+    struct authority authority;
+    if (authority_parse(text_cut(&database, '/'), DEFAULT_PORT, &authority) < 0 ||
         parse_database(database, &url->database) < 0) {
         return -EINVAL;
     }
-    url->port = (uint16_t)number;
-    url->host = text_copy(host);
+    url->port = authority.port;
+    url->host = text_copy(authority.host);
     return url->host ? 0 : -ENOMEM;
-}
-
-static bool take_prefix(struct text *text, struct text prefix)
-{
-    if (!text_starts_with(*text, prefix)) {
-        return false;
-    }
-    text->data += prefix.length;
-    text->length -= prefix.length;
-    return true;
 }
 
 int redis_url_parse(struct text text, struct redis_url *url)
 {
     *url = (struct redis_url){0};
-    bool local = take_prefix(&text, TEXT("unix://"));
-    url->tls = !local && take_prefix(&text, TEXT("rediss://"));
-    if (!local && !url->tls && !take_prefix(&text, TEXT("redis://"))) {
+    bool local = text_take_prefix(&text, TEXT("unix://"));
+    url->tls = !local && text_take_prefix(&text, TEXT("rediss://"));
+    if (!local && !url->tls && !text_take_prefix(&text, TEXT("redis://"))) {
         return -EINVAL;
     }
     /* The last '@' ends the credentials: an unescaped one inside a password is a common slip that can be forgiven. */
-    size_t at = text.length;
+    size_t at = local && text.length > 0 && text.data[0] == '/' ? 0 : text.length;
     while (at > 0 && text.data[at - 1] != '@') {
         at--;
     }

@@ -37,6 +37,16 @@ bool text_starts_with(struct text text, struct text prefix)
     return text.length >= prefix.length && (prefix.length == 0 || memcmp(text.data, prefix.data, prefix.length) == 0);
 }
 
+bool text_take_prefix(struct text *text, struct text prefix)
+{
+    if (!text_starts_with(*text, prefix)) {
+        return false;
+    }
+    text->data += prefix.length;
+    text->length -= prefix.length;
+    return true;
+}
+
 static bool is_blank(char byte)
 {
     return byte == ' ' || byte == '\t';

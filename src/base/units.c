@@ -1,7 +1,6 @@
 #include "base/units.h"
 
 #include <errno.h>
-#include <inttypes.h>
 
 struct unit {
     struct text suffix;
@@ -53,11 +52,13 @@ static int parse(struct text text, const struct unit *units, size_t count, uint6
 
 static void append(struct buffer *buffer, uint64_t value, const struct unit *units, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if ((value != 0 && value % units[i].factor == 0) || i + 1 == count) {
-            buffer_append_format(buffer, "%" PRIu64 "%s", value / units[i].factor, units[i].suffix.data);
-            return;
-        }
+    size_t i = 0;
+    while (i + 1 < count && value % units[i].factor != 0) {
+        i++;
+    }
+    buffer_append_number(buffer, value / units[i].factor);
+    if (value != 0) {
+        buffer_append(buffer, units[i].suffix);
     }
 }
 

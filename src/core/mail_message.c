@@ -7,39 +7,9 @@
 
 #include <openssl/evp.h>
 
+#include "base/mail_address.h"
+
 #define LINE_BYTES 57 /* make 76 base64 characters: RFC 2045 section 6.8 */
-
-static bool is_address(struct text text)
-{
-    size_t at_signs = 0;
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned char byte = (unsigned char)text.data[i];
-        if (byte <= ' ' || byte == 0x7f || strchr("<>()[]\",;:\\", byte)) {
-            return false;
-        }
-        at_signs += byte == '@';
-    }
-    return text.length >= 3 && text.length <= 254 && at_signs == 1 && text.data[0] != '@' &&
-           text.data[text.length - 1] != '@';
-}
-
-int mail_message_address(struct text text, struct text *address)
-{
-    text = text_trim(text);
-    const char *open = text.length > 0 ? memchr(text.data, '<', text.length) : NULL;
-    if (open) {
-        if (text.data[text.length - 1] != '>') {
-            return -EINVAL;
-        }
-        const char *end = text.data + text.length - 1;
-        text = (struct text){.data = open + 1, .length = (size_t)(end - open - 1)};
-    }
-    if (!is_address(text)) {
-        return -EINVAL;
-    }
-    *address = text;
-    return 0;
-}
 
 /* ---- headers */
 
@@ -150,7 +120,7 @@ int mail_message_write(const struct mail_message *message, struct buffer *out)
     static const char boundary[] = "=_identihook_alternative"; /* "=_" cannot occur in base64: RFC 2045 section 6.7 */
     struct text from;
     struct text to;
-    if (mail_message_address(message->from, &from) < 0 || mail_message_address(message->to, &to) < 0) {
+    if (mail_address_find(message->from, &from) < 0 || mail_address_find(message->to, &to) < 0) {
         return -EINVAL;
     }
     append_headers(out, message, from, to);

@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include "base/mail_address.h"
 #include "core/mail_message.h"
 #include "core/mail_text.h"
 
@@ -98,7 +99,7 @@ static const struct {
 START_TEST(addresses_are_taken_only_when_they_cannot_do_harm)
 {
     struct text address;
-    int status = mail_message_address(text_of(addresses[_i].text), &address);
+    int status = mail_address_find(text_of(addresses[_i].text), &address);
     ck_assert_msg((status == 0) == (addresses[_i].address != NULL), "%s", addresses[_i].text);
     if (status == 0) {
         ck_assert_text_eq(address, addresses[_i].address);
