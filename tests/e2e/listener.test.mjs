@@ -22,8 +22,23 @@ async function certificate(t, name = 'server') {
   t.after(() => rm(folder, { recursive: true }));
   const files = { cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key') };
   await execute('openssl', [
-    'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
-    '-subj', `/CN=${name}`, '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', files.key, '-out', files.cert,
+    'req',
+    '-x509',
+    '-newkey',
+    'ec',
+    '-pkeyopt',
+    'ec_paramgen_curve:prime256v1',
+    '-nodes',
+    '-days',
+    '2',
+    '-subj',
+    `/CN=${name}`,
+    '-addext',
+    'subjectAltName=IP:127.0.0.1',
+    '-keyout',
+    files.key,
+    '-out',
+    files.cert,
   ]);
   return { ...files, pem: await readFile(files.cert), keyPem: await readFile(files.key) };
 }
@@ -42,15 +57,20 @@ function postSecurely(world, port, options) {
   const { body } = composeEvent('verified', { session: world.session().id });
   const headers = { 'Stripe-Signature': sign(body, world.secret), 'Content-Type': 'application/json' };
   return new Promise((resolve, reject) => {
-    const request = https.request({ host: '127.0.0.1', port, path: '/webhook', method: 'POST', headers, agent: false, ...options }, (answer) => {
-      const { authorized } = answer.socket;
-      const version = answer.socket.getProtocol();
-      const reused = answer.socket.isSessionReused();
-      const subject = answer.socket.getPeerCertificate().subject?.CN;
-      let text = '';
-      answer.on('data', (piece) => (text += piece));
-      answer.on('end', () => resolve({ status: answer.statusCode, body: JSON.parse(text), version, reused, subject, authorized }));
-    });
+    const request = https.request(
+      { host: '127.0.0.1', port, path: '/webhook', method: 'POST', headers, agent: false, ...options },
+      (answer) => {
+        const { authorized } = answer.socket;
+        const version = answer.socket.getProtocol();
+        const reused = answer.socket.isSessionReused();
+        const subject = answer.socket.getPeerCertificate().subject?.CN;
+        let text = '';
+        answer.on('data', (piece) => (text += piece));
+        answer.on('end', () =>
+          resolve({ status: answer.statusCode, body: JSON.parse(text), version, reused, subject, authorized }),
+        );
+      },
+    );
     request.on('error', reject);
     request.end(body);
   });
@@ -61,14 +81,26 @@ describe('over TLS', { concurrency: 4 }, () => {
     test(`${version} is spoken, and an event is answered 200`, async (t) => {
       const { world, identity, port } = await secureWorld(t);
       const answer = await postSecurely(world, port, { ca: identity.pem, minVersion: version, maxVersion: version });
-      assert.deepEqual([answer.status, answer.body, answer.version], [200, { received: true, duplicate: false }, version]);
+      assert.deepEqual(
+        [answer.status, answer.body, answer.version],
+        [200, { received: true, duplicate: false }, version],
+      );
     });
   }
 
   test('older versions are refused', async (t) => {
     const { identity, port } = await secureWorld(t);
-    const socket = tls.connect({ host: '127.0.0.1', port, ca: identity.pem, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' });
-    const outcome = await new Promise((resolve) => socket.on('error', () => resolve('refused')).on('secureConnect', () => resolve('taken')));
+    const socket = tls.connect({
+      host: '127.0.0.1',
+      port,
+      ca: identity.pem,
+      minVersion: 'TLSv1',
+      maxVersion: 'TLSv1.1',
+      ciphers: 'ALL@SECLEVEL=0',
+    });
+    const outcome = await new Promise((resolve) =>
+      socket.on('error', () => resolve('refused')).on('secureConnect', () => resolve('taken')),
+    );
     socket.destroy();
     assert.equal(outcome, 'refused');
   });
@@ -78,10 +110,12 @@ describe('over TLS', { concurrency: 4 }, () => {
     const connect = (protocols) =>
       new Promise((resolve) => {
         const socket = tls.connect({ host: '127.0.0.1', port, ca: identity.pem, ALPNProtocols: protocols });
-        socket.on('error', () => resolve('refused')).on('secureConnect', () => {
-          resolve(socket.alpnProtocol);
-          socket.destroy();
-        });
+        socket
+          .on('error', () => resolve('refused'))
+          .on('secureConnect', () => {
+            resolve(socket.alpnProtocol);
+            socket.destroy();
+          });
       });
     assert.deepEqual([await connect(['h2', 'http/1.1']), await connect(['h2'])], ['http/1.1', 'refused']);
   });
@@ -118,7 +152,10 @@ describe('over TLS', { concurrency: 4 }, () => {
     const { world, identity, port } = await secureWorld(t);
     await copyFile('/dev/null', identity.cert);
     process.kill(world.program.pid, 'SIGHUP');
-    const { error } = await world.program.logs.first(({ message }) => message.startsWith('TLS cannot be set up'), 'the complaint');
+    const { error } = await world.program.logs.first(
+      ({ message }) => message.startsWith('TLS cannot be set up'),
+      'the complaint',
+    );
     assert.match(error, /certificate/);
     assert.equal((await postSecurely(world, port, { ca: identity.pem })).status, 200);
   });
@@ -134,18 +171,29 @@ describe('over TLS', { concurrency: 4 }, () => {
   test('a handshake that does not end is cut', async (t) => {
     const { port } = await secureWorld(t, { settings: { IDENTIHOOK_HEADER_TIMEOUT: '200ms' } });
     const socket = net.connect(port, '127.0.0.1');
-    await before(new Promise((resolve) => socket.on('close', resolve).on('error', () => {})), 'the connection to be cut', 5000);
+    await before(
+      new Promise((resolve) => socket.on('close', resolve).on('error', () => {})),
+      'the connection to be cut',
+      5000,
+    );
   });
 
   test('plain HTTP is cut, and others are served on', async (t) => {
     const { world, identity, port } = await secureWorld(t);
     const socket = net.connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'));
-    await before(new Promise((resolve) => socket.on('close', resolve).on('error', () => {})), 'the connection to be cut', 5000);
+    await before(
+      new Promise((resolve) => socket.on('close', resolve).on('error', () => {})),
+      'the connection to be cut',
+      5000,
+    );
     assert.equal((await postSecurely(world, port, { ca: identity.pem })).status, 200);
   });
 
   test('a certificate that cannot be read stops the start', async (t) => {
-    const world = await World.open(t, { start: false, settings: { IDENTIHOOK_TLS_CERT: '/nowhere.crt', IDENTIHOOK_TLS_KEY: '/nowhere.key' } });
+    const world = await World.open(t, {
+      start: false,
+      settings: { IDENTIHOOK_TLS_CERT: '/nowhere.crt', IDENTIHOOK_TLS_KEY: '/nowhere.key' },
+    });
     await assert.rejects(world.start(), /TLS cannot be set up/);
   });
 });
@@ -154,7 +202,10 @@ describe('over TLS', { concurrency: 4 }, () => {
 function crowd(t, port, count, bytes = '') {
   const sockets = Array.from({ length: count }, () => {
     const socket = net.connect(port, '127.0.0.1', () => socket.write(bytes));
-    socket.on('error', () => {}).on('close', () => (socket.gone = true)).resume();
+    socket
+      .on('error', () => {})
+      .on('close', () => (socket.gone = true))
+      .resume();
     return socket;
   });
   t.after(() => sockets.forEach((socket) => socket.destroy()));
@@ -174,7 +225,9 @@ describe('against a crowd', { concurrency: 4 }, () => {
   });
 
   test('slow heads and slow bodies get 408, and honest requests are answered meanwhile', async (t) => {
-    const world = await World.open(t, { settings: { IDENTIHOOK_HEADER_TIMEOUT: '500ms', IDENTIHOOK_REQUEST_TIMEOUT: '500ms' } });
+    const world = await World.open(t, {
+      settings: { IDENTIHOOK_HEADER_TIMEOUT: '500ms', IDENTIHOOK_REQUEST_TIMEOUT: '500ms' },
+    });
     const heads = crowd(t, portOf(world), 100, 'POST /webhook HTTP/1.1\r\nHost: a\r\nX-');
     const bodies = crowd(t, portOf(world), 100, 'POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{');
     let answers = 0;
@@ -189,7 +242,10 @@ describe('against a crowd', { concurrency: 4 }, () => {
   test('clients beyond the limit wait for a place, and get it', async (t) => {
     const world = await World.open(t, { settings: { IDENTIHOOK_MAX_CONNECTIONS: '4', IDENTIHOOK_LOOPS: '1' } });
     const { sockets } = crowd(t, portOf(world), 4);
-    await until(async () => /identihook_connections_open 4\n/.test((await world.program.look('/metrics')).text), 'four connections');
+    await until(
+      async () => /identihook_connections_open 4\n/.test((await world.program.look('/metrics')).text),
+      'four connections',
+    );
     let answered = false;
     const delivery = world.deliver(world.pair('verified').event).then((answer) => {
       answered = true;
@@ -202,13 +258,22 @@ describe('against a crowd', { concurrency: 4 }, () => {
   });
 
   test('a client that does not take its answers is cut', async (t) => {
-    const world = await World.open(t, { settings: { IDENTIHOOK_REQUEST_TIMEOUT: '500ms', IDENTIHOOK_IDLE_TIMEOUT: '500ms' } });
+    const world = await World.open(t, {
+      settings: { IDENTIHOOK_REQUEST_TIMEOUT: '500ms', IDENTIHOOK_IDLE_TIMEOUT: '500ms' },
+    });
     const socket = net.connect(portOf(world), '127.0.0.1');
     let closed = false;
-    socket.on('error', () => {}).on('close', () => (closed = true)).pause();
+    socket
+      .on('error', () => {})
+      .on('close', () => (closed = true))
+      .pause();
     const request = 'GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1000);
     for (let i = 0; i < 200 && !closed; i++) {
-      if (!socket.write(request)) await Promise.race([new Promise((resolve) => socket.once('drain', resolve)), new Promise((resolve) => socket.once('close', resolve))]);
+      if (!socket.write(request))
+        await Promise.race([
+          new Promise((resolve) => socket.once('drain', resolve)),
+          new Promise((resolve) => socket.once('close', resolve)),
+        ]);
     }
     await until(() => closed, 'the connection to be cut');
     assert.equal((await world.deliver(world.pair('verified').event)).status, 200);
@@ -232,7 +297,9 @@ describe('against a crowd', { concurrency: 4 }, () => {
     const world = await World.open(t, { settings: { IDENTIHOOK_MAX_PIPELINED: '1k' } });
     const { body } = composeEvent('verified', { session: world.session().id });
     const first = `POST /webhook HTTP/1.1\r\nHost: a\r\nStripe-Signature: ${sign(body, world.secret)}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
-    const socket = net.connect(portOf(world), '127.0.0.1', () => socket.write(first + `GET /${'x'.repeat(2000)} HTTP/1.1\r\nHost: a\r\n\r\n`));
+    const socket = net.connect(portOf(world), '127.0.0.1', () =>
+      socket.write(first + `GET /${'x'.repeat(2000)} HTTP/1.1\r\nHost: a\r\n\r\n`),
+    );
     let text = '';
     socket.on('data', (data) => (text += data)).on('error', () => {});
     await before(new Promise((resolve) => socket.on('close', resolve)), 'the connection to be closed', 5000);

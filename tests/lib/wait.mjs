@@ -42,14 +42,22 @@ export async function until(look, what, within = DEADLINE_MS) {
 export class Journal {
   #waiting = new Set();
   #over;
+  #listeners = [];
 
   constructor(name) {
     this.name = name;
     this.items = [];
   }
 
+  /** Calls `take` with every item, past and future. */
+  listen(take) {
+    this.items.forEach((item) => take(item));
+    this.#listeners.push(take);
+  }
+
   add(item) {
     this.items.push(item);
+    for (const take of this.#listeners) take(item);
     for (const waiter of [...this.#waiting]) waiter.look();
   }
 
