@@ -1,0 +1,207 @@
+#include "unit.h"
+
+#include <jansson.h>
+#include <unistd.h>
+
+#include "base/redis_url.h"
+#include "base/settings.h"
+#include "core/mail_message.h"
+#include "core/mail_text.h"
+#include "core/onboarding.h"
+#include "core/standard_webhook.h"
+#include "stripe/api.h"
+#include "stripe/sample.h"
+#include "stripe/session.h"
+#include "stripe/signature.h"
+
+/*
+ * Every module without I/O, with its first allocation failing, then its second, and so on: it must say so, and neither
+ * crash nor leak nor claim to have succeeded with half a result. The linker puts the functions below in the place of
+ * the real ones.
+ */
+static long allowed = -1; /* allocations until one fails; -1: none does */
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *memory, size_t size);
+char *__real_strdup(const char *string);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+char *__wrap_strdup(const char *string);
+
+static bool whole = true; /* the subject's result is all there; looked at only after a success */
+
+static bool fails(void)
+{
+    return allowed >= 0 && allowed-- == 0;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return fails() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return fails() ? NULL : __real_realloc(memory, size);
+}
+
+char *__wrap_strdup(const char *string)
+{
+    return fails() ? NULL : __real_strdup(string);
+}
+
+/* ---- what is tried: each returns the module's status, and frees what it got */
+
+static int make_keys(void)
+{
+    struct text secrets[] = {TEXT("whsec_a"), TEXT("whsec_b")};
+    struct signature_keys *keys;
+    int status = signature_keys_create(secrets, 2, &keys);
+    if (status == 0) {
+        signature_keys_free(keys);
+    }
+    return status;
+}
+
+static int make_sample(void)
+{
+    struct sample_options options = {.kind = EVENT_VERIFIED, .nonce = "0123456789abcdef", .now = 1};
+    struct buffer body = {0};
+    char id[64];
+    int status = sample_event(&options, &body, id);
+    buffer_free(&body);
+    return status;
+}
+
+static int read_session(void)
+{
+    static const char json[] = "{\"object\":\"identity.verification_session\",\"id\":\"vs_1\",\"status\":\"verified\","
+                               "\"client_reference_id\":\"u\",\"provided_details\":{\"email\":\"a@b\"},"
+                               "\"last_error\":{\"code\":\"abandoned\"},\"verified_outputs\":{\"first_name\":\"J\"}}";
+    struct session *session;
+    int status = session_parse(TEXT(json), 1, &session);
+    /* The library says the same of a document that it cannot read and of one for which it has no memory. */
+    status = status == SESSION_NOT_ONE ? -1 : status;
+    whole = session && strcmp(session->user, "u") == 0 && strcmp(session->email, "a@b") == 0 &&
+            strcmp(session->error_code, "abandoned") == 0 && json_object_size(session->outputs) == 1;
+    session_free(session);
+    return status;
+}
+
+static int make_url(void)
+{
+    struct buffer url = {0};
+    int status = api_session_url(TEXT("https://api.stripe.com"), TEXT("vs_1"), 7, &url);
+    status = status == 0 ? buffer_status(&url) : status;
+    buffer_free(&url);
+    return status;
+}
+
+static int read_redis_url(void)
+{
+    struct redis_url url;
+    int status = redis_url_parse(TEXT("redis://user:pass@host:1/2"), &url);
+    redis_url_free(&url);
+    return status;
+}
+
+static int write_mail(void)
+{
+    struct mail_text text;
+    struct buffer out = {0};
+    int status = mail_text_failed(&text, error_code_find("document_expired"), "https://x/");
+    if (status == 0) {
+        struct mail_message message = {.from = TEXT("Zo\xc3\xab <a@b>"),
+                                       .to = TEXT("c@d"),
+                                       .event = TEXT("evt_1"),
+                                       .subject = text.subject,
+                                       .plain = buffer_text(&text.plain),
+                                       .html = buffer_text(&text.html)};
+        status = mail_message_write(&message, &out);
+    }
+    mail_text_free(&text);
+    buffer_free(&out);
+    return status;
+}
+
+static int write_update(void)
+{
+    struct session session = {.id = "vs_1", .status_text = "verified", .has_error = true};
+    struct onboarding_update update = {.event = TEXT("evt_1"), .type = "verified", .session = &session};
+    struct buffer out = {0};
+    int status = onboarding_write(&update, &out);
+    whole = out.length > 200 && out.data[out.length - 1] == '}';
+    buffer_free(&out);
+    return status;
+}
+
+static int sign_update(void)
+{
+    struct buffer out = {0};
+    int status =
+        standard_webhook_sign(TEXT("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), TEXT("evt_1"), 1, TEXT("{}"), &out);
+    buffer_free(&out);
+    return status;
+}
+
+static int read_settings(void)
+{
+    struct settings settings;
+    struct buffer faults = {0};
+    int status = settings_load(&settings, SETTINGS_FOR_INGEST | SETTINGS_FOR_WORK, NULL, &faults);
+    settings_free(&settings);
+    buffer_free(&faults);
+    return status;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(void);
+    bool may_do_without;
+} subjects[] = {
+    {"signature keys", make_keys, false}, {"a sample", make_sample, false},       {"a session", read_session, true},
+    {"an API URL", make_url, false},      {"a Redis URL", read_redis_url, false}, {"a mail", write_mail, false},
+    {"an update", write_update, true},    {"a signature", sign_update, false},    {"settings", read_settings, false},
+};
+
+START_TEST(each_allocation_may_fail)
+{
+    (void)setenv("STRIPE_WEBHOOK_SECRET", "old=whsec_a,whsec_b", 1);
+    (void)setenv("STRIPE_SECRET_KEY", "sk_test_a", 1);
+    (void)setenv("SMTP_URL", "smtp://h", 1);
+    (void)setenv("IDENTIHOOK_MAIL_FROM", "a@b", 1);
+    json_set_alloc_funcs(__wrap_malloc, free);
+    ck_assert_int_eq(subjects[_i].run(), 0);
+    for (long failing = 0;; failing++) {
+        allowed = failing;
+        int status = subjects[_i].run();
+        bool reached = allowed < 0;
+        allowed = -1;
+        if (!reached) {
+            ck_assert_int_eq(status, 0);
+            ck_assert_int_gt(failing, 0);
+            break;
+        }
+        /* The JSON library can do without some of its allocations; the subjects look at what they got. */
+        ck_assert_msg(status != 0 || (subjects[_i].may_do_without && whole),
+                      "%s: success although allocation %ld failed", subjects[_i].name, failing);
+    }
+}
+END_TEST
+
+static void fill(TCase *tests)
+{
+    tcase_add_loop_test(tests, each_allocation_may_fail, 0, (int)ARRAY_LENGTH(subjects));
+}
+
+int main(void)
+{
+    return unit_run("memory", fill);
+}
