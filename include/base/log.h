@@ -17,8 +17,9 @@
  * Fields carry identifiers, codes, counts and times. Secrets and personal data are never given to a log function: there
  * is no field kind that takes a struct secret, and event bodies, names and addresses have no business here.
  *
- * Each line is one write(2). Threads may log at the same time. A line that standard error will not take at once is
- * dropped and counted, so that a full pipe never stops the program.
+ * Each line is one write(2) of at most 4096 bytes, so that lines stay whole in a pipe that several write to; values
+ * that would make it longer are cut and end in "…". Threads may log at the same time. A line that standard error will
+ * not take at once is dropped and counted, so that a full pipe never stops the program.
  */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
