@@ -23,7 +23,12 @@ enum telemetry_answer {
     ANSWER_INVALID_EVENT,
     ANSWER_NOT_FOUND,
     ANSWER_METHOD_NOT_ALLOWED,
-    ANSWER_BAD_REQUEST, /* refused before it was a request: syntax, limits, too slow */
+    ANSWER_BAD_REQUEST, /* this and the next five: refused before it was a whole request */
+    ANSWER_REQUEST_TIMEOUT,
+    ANSWER_BODY_TOO_LARGE,
+    ANSWER_URL_TOO_LONG,
+    ANSWER_EXPECTATION_FAILED,
+    ANSWER_HEADERS_TOO_LARGE,
     ANSWER_QUEUE_UNAVAILABLE,
     ANSWER_OVERLOADED,
     ANSWERS
@@ -49,8 +54,9 @@ struct telemetry_histogram {
 
 struct telemetry {
     _Atomic uint64_t answers[ANSWERS];
-    struct telemetry_histogram answer_time; /* request complete to answer written */
-    _Atomic uint64_t taken[3];              /* by enum inbox_source */
+    struct telemetry_histogram answer_time;  /* request complete to answer written */
+    struct telemetry_histogram confirm_time; /* event handed to Redis to its confirmation */
+    _Atomic uint64_t taken[3];               /* by enum inbox_source */
     _Atomic uint64_t fetches[RESULTS];
     struct telemetry_histogram fetch_time;
     _Atomic uint64_t effects[JOB_EFFECTS_MAXIMUM][RESULTS]; /* by enum action */

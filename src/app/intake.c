@@ -30,6 +30,7 @@ struct pending {
     struct intake *intake;
     struct conn *conn; /* NULL: the client has gone; the event is queued all the same */
     uint64_t started_ns;
+    uint64_t handed_ns; /* to Redis */
 };
 
 /* ---- answers */
@@ -39,6 +40,13 @@ static void count_answer(struct intake *intake, enum telemetry_answer answer, ui
     telemetry_add(&intake->telemetry->answers[answer], 1);
     if (started_ns != 0) {
         telemetry_observe(&intake->telemetry->answer_time, clock_monotonic_ns() - started_ns);
+    }
+}
+
+static void count_confirmation(struct intake *intake, enum queue_put_outcome outcome, uint64_t handed_ns)
+{
+    if (outcome != QUEUE_PUT_UNKNOWN) {
+        telemetry_observe(&intake->telemetry->confirm_time, clock_monotonic_ns() - handed_ns);
     }
 }
 
@@ -99,6 +107,7 @@ static void on_put(struct queue_put *put, enum queue_put_outcome outcome)
     struct pending *pending = CONTAINER_OF(put, struct pending, put);
     struct intake *intake = pending->intake;
     struct conn *conn = pending->conn;
+    count_confirmation(intake, outcome, pending->handed_ns);
     count_answer(intake, answers[outcome], pending->started_ns);
     set_waiting(intake, intake->waiting - 1);
     give_back(intake, pending);
@@ -121,6 +130,7 @@ static void put_event(struct intake *intake, struct conn *conn, const struct eve
         pending->intake = intake;
         pending->conn = conn;
         pending->started_ns = started_ns;
+        pending->handed_ns = clock_monotonic_ns();
         pending->put.callback = on_put;
         status = queue_put(intake->queue, &pending->put, event, clock_wall_ms(), body);
     }
@@ -256,10 +266,28 @@ static void on_request(void *context, struct conn *conn, const struct http_reque
     }
 }
 
+static enum telemetry_answer answer_of(const struct http_fault *fault)
+{
+    switch (fault->status) {
+    case 408:
+        return ANSWER_REQUEST_TIMEOUT;
+    case 413:
+        return ANSWER_BODY_TOO_LARGE;
+    case 414:
+        return ANSWER_URL_TOO_LONG;
+    case 417:
+        return ANSWER_EXPECTATION_FAILED;
+    case 431:
+        return ANSWER_HEADERS_TOO_LARGE;
+    default:
+        return ANSWER_BAD_REQUEST;
+    }
+}
+
 static void on_refused(void *context, struct conn *conn, const struct http_fault *fault)
 {
     struct intake *intake = context;
-    count_answer(intake, ANSWER_BAD_REQUEST, 0);
+    count_answer(intake, answer_of(fault), 0);
     log_debug("request refused", LOG_NUMBER("status", fault->status), LOG_STRING("code", fault->code),
               LOG_STRING("request_id", conn_request_id(conn)));
 }

@@ -91,6 +91,11 @@ static void render_ingest(const struct scrape *scrape)
         [ANSWER_NOT_FOUND] = "not_found",
         [ANSWER_METHOD_NOT_ALLOWED] = "method_not_allowed",
         [ANSWER_BAD_REQUEST] = "bad_request",
+        [ANSWER_REQUEST_TIMEOUT] = "request_timeout",
+        [ANSWER_BODY_TOO_LARGE] = "body_too_large",
+        [ANSWER_URL_TOO_LONG] = "url_too_long",
+        [ANSWER_EXPECTATION_FAILED] = "expectation_failed",
+        [ANSWER_HEADERS_TOO_LARGE] = "headers_too_large",
         [ANSWER_QUEUE_UNAVAILABLE] = "queue_unavailable",
         [ANSWER_OVERLOADED] = "overloaded",
     };
@@ -98,6 +103,8 @@ static void render_ingest(const struct scrape *scrape)
     labelled(scrape, "requests_total", "answer", answers, ANSWERS, offsetof(struct telemetry, answers));
     histogram(scrape, "answer_duration_seconds", "From a whole request to its answer.",
               offsetof(struct telemetry, answer_time));
+    histogram(scrape, "confirm_duration_seconds", "From handing an event to Redis to its confirmation.",
+              offsetof(struct telemetry, confirm_time));
     single(scrape, "waiting_for_redis", "gauge", "Events that wait for Redis to confirm them.",
            offsetof(struct telemetry, waiting_for_redis));
 }

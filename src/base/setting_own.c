@@ -57,13 +57,25 @@ static const char *cut_label(struct text *part, struct text *label)
     return is_label(before) ? NULL : "has a label that is not 1 to 31 letters, digits, '_', '.' or '-'";
 }
 
+/* Blanks beside a comma belong to the list; those at the ends of the whole value are told as a fault. */
+static struct text cut_part(struct text *rest, bool first)
+{
+    struct text part = text_cut(rest, ',');
+    struct text trimmed = text_trim(part);
+    const char *end = rest->data ? trimmed.data + trimmed.length : part.data + part.length;
+    const char *begin = first ? part.data : trimmed.data;
+    return (struct text){.data = begin, .length = begin < end ? (size_t)(end - begin) : 0};
+}
+
 int setting_webhook_secrets(const struct setting *setting, struct settings *settings, struct text value,
                             const char **fault)
 {
     (void)setting;
+    bool first = true;
     while (value.data) {
-        struct text part = text_cut(&value, ',');
+        struct text part = cut_part(&value, first);
         struct text label;
+        first = false;
         *fault = cut_label(&part, &label);
         *fault = *fault ? *fault : webhook_secret_fault(part);
         if (!*fault && settings->webhook_secret_count == WEBHOOK_SECRETS_MAXIMUM) {

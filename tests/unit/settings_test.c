@@ -65,7 +65,10 @@ static const struct {
     {"STRIPE_WEBHOOK_SECRET", "whsec_a,", "empty"},
     {"STRIPE_WEBHOOK_SECRET", "whsec_a\n", "line end"},
     {"STRIPE_WEBHOOK_SECRET", ",whsec_a", "empty"},
-    {"STRIPE_WEBHOOK_SECRET", "whsec_a, whsec_b", "blank"},
+    {"STRIPE_WEBHOOK_SECRET", "whsec_a, ", "empty"},
+    {"STRIPE_WEBHOOK_SECRET", "whsec_a , ,whsec_b", "empty"},
+    {"STRIPE_WEBHOOK_SECRET", " whsec_a,whsec_b", "blank"},
+    {"STRIPE_WEBHOOK_SECRET", "whsec_a,whsec_b ", "blank"},
     {"STRIPE_WEBHOOK_SECRET", "whsec_a,a= whsec_b", "blank"},
     {"STRIPE_WEBHOOK_SECRET", "\xef\xbb\xbfwhsec_a", "byte order mark"},
     {"STRIPE_WEBHOOK_SECRET", "sk_live_1", "API key"},
@@ -252,7 +255,7 @@ START_TEST(several_secrets_may_carry_labels)
 {
     struct settings settings;
     minimal();
-    (void)setenv("STRIPE_WEBHOOK_SECRET", "old=whsec_a,whsec_b=c,new=whsec_d,=\xd0\xba=", 1);
+    (void)setenv("STRIPE_WEBHOOK_SECRET", "old=whsec_a, whsec_b=c ,\tnew=whsec_d , =\xd0\xba=", 1);
     ck_assert_ptr_null(load(&settings, NULL));
     ck_assert_uint_eq(settings.webhook_secret_count, 4);
     ck_assert_text_eq(secret_reveal(&settings.webhook_secrets[3].value), "=\xd0\xba=");
