@@ -53,7 +53,7 @@ const char *event_kind_name(enum event_kind kind);
 /* The kind that a full type or a short name stands for, EVENT_OTHER when none. */
 enum event_kind event_kind_of(struct text type);
 
-/* Whether `id` is a session's id: vs_ and letters and digits (STRIPE's ids; anything else must not get into a URL). */
+/* Whether `id` is a session's id: vs_ and letters and digits (Stripe's own; anything else must not get into a URL). */
 bool event_is_session_id(struct text id);
 
 #define EVENT_TYPE_PREFIX "identity.verification_session."
