@@ -68,16 +68,14 @@ describe('an event is carried on', { concurrency: 8 }, () => {
   });
 
   test('at no more than IDENTIHOOK_STRIPE_RATE, by all programs together', async (t) => {
-    const world = await World.open(t, { settings: { IDENTIHOOK_STRIPE_RATE: '20/s' } });
+    // Stripe's own limit: beyond it this one would answer 429, and there would be more than one read for an event.
+    const world = await World.open(t, { settings: { IDENTIHOOK_STRIPE_RATE: '20/s' }, stripe: { perSecond: 25 } });
     const other = await world.start();
     const programs = [world.programs[0], other];
     const all = Array.from({ length: 60 }, () => world.pair('verified'));
     await Promise.all(all.map(({ event }, i) => world.deliver(event, { program: programs[i % 2] })));
     await Promise.all(all.map(({ event }) => world.outcome(event)));
-    const times = world.stripe.requests.items.map(({ at }) => at).sort((a, b) => a - b);
-    assert.equal(times.length, 60);
-    const inOneSecond = times.map((at, i) => times.slice(i).filter((later) => later < at + 1000).length);
-    assert.ok(Math.max(...inOneSecond) <= 25, `${Math.max(...inOneSecond)} reads within a second`);
+    assert.equal(world.stripe.requests.items.length, 60);
   });
 });
 
