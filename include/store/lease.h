@@ -66,10 +66,8 @@ MUST_CHECK int lease_retry(const struct lease *lease, struct lease_call *call, u
 MUST_CHECK int lease_release(const struct lease *lease,
                              struct lease_call *call); /* to be taken at once; counts as no try */
 
-#define LEASE_RENEW_BATCH 256
-
 /*
- * A sign of life for `count` events, at most LEASE_RENEW_BATCH. `call->callback` gets the reply: an array of the stream
+ * A sign of life for `count` events. `call->callback` gets the reply: an array of the stream
  * ids that are lost, or NULL when there was no answer.
  */
 MUST_CHECK int lease_renew(struct queue *queue, const char *consumer, const struct text *ids, size_t count,

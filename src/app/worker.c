@@ -164,39 +164,42 @@ static bool is_unsure(struct worker *worker)
     return false;
 }
 
-/* Oldest first: with more events than fit into one sign of life, each turn renews those that need it most. */
-static size_t collect_ids(struct worker *worker, struct text ids[LEASE_RENEW_BATCH])
+/* The ids of all that this worker has; NULL when out of memory. To be freed. */
+static struct text *collect_ids(struct worker *worker, size_t *count)
 {
-    size_t count = 0;
+    struct text *ids = malloc((worker->active + count_list(&worker->ready) + 1) * sizeof(*ids));
+    *count = 0;
+    if (!ids) {
+        return NULL;
+    }
     LIST_EACH(&worker->deliveries, member, following)
     {
-        if (count < LEASE_RENEW_BATCH) {
-            ids[count++] = LIST_OBJECT(member, struct delivery, link)->entry->id;
-        }
+        ids[(*count)++] = LIST_OBJECT(member, struct delivery, link)->entry->id;
     }
     LIST_EACH(&worker->ready, waiting, next)
     {
-        if (count < LEASE_RENEW_BATCH) {
-            ids[count++] = LIST_OBJECT(waiting, struct entry, link)->id;
-        }
+        ids[(*count)++] = LIST_OBJECT(waiting, struct entry, link)->id;
     }
-    return count;
+    return ids;
 }
 
 static void renew(struct worker *worker, uint64_t now)
 {
-    struct text ids[LEASE_RENEW_BATCH];
+    bool nothing = worker->active == 0 && list_is_empty(&worker->ready);
     if (worker->renewing || (now < worker->renew_at_ms && !is_unsure(worker))) {
         return;
     }
     worker->renew_at_ms = now + worker->options.settings->claim_after_ms / 4;
-    size_t count = collect_ids(worker, ids);
-    if (count == 0) {
+    if (nothing) {
         return;
     }
+    size_t count;
+    struct text *ids = collect_ids(worker, &count);
     worker->renew_call.callback = on_renewed;
     worker->renew_sent_ms = now;
-    worker->renewing = lease_renew(worker->options.queue, worker->consumer, ids, count, &worker->renew_call) == 0;
+    worker->renewing =
+        ids && lease_renew(worker->options.queue, worker->consumer, ids, count, &worker->renew_call) == 0;
+    free(ids);
 }
 
 /* ---- the tick */

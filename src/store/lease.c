@@ -1,7 +1,9 @@
 #include "store/lease.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <hiredis/hiredis.h>
@@ -176,10 +178,17 @@ int lease_release(const struct lease *lease, struct lease_call *call)
 int lease_renew(struct queue *queue, const char *consumer, const struct text *ids, size_t count,
                 struct redis_call *call)
 {
-    struct text arguments[3 + LEASE_RENEW_BATCH] = {text_of(queue_keys(queue)->events), TEXT(KEYS_GROUP),
-                                                    text_of(consumer)};
+    struct text *arguments = malloc((3 + count) * sizeof(*arguments));
+    if (!arguments) {
+        return -ENOMEM;
+    }
+    arguments[0] = text_of(queue_keys(queue)->events);
+    arguments[1] = TEXT(KEYS_GROUP);
+    arguments[2] = text_of(consumer);
     memcpy(arguments + 3, ids, count * sizeof(*ids));
-    return redis_script_call(queue_redis(queue), call, &script_renew, 1, 3 + count, arguments);
+    int status = redis_script_call(queue_redis(queue), call, &script_renew, 1, 3 + count, arguments);
+    free(arguments);
+    return status;
 }
 
 int lease_surrender(struct queue *queue, const char *consumer, struct redis_call *call)

@@ -258,3 +258,23 @@ describe('a retry', { concurrency: 8 }, () => {
     assert.equal((await world.outcome(event)).outcome, 'done');
   });
 });
+
+describe('signs of life', { concurrency: 8 }, () => {
+  test('are given for each event, also for very many', async (t) => {
+    const count = 300;
+    const world = await World.open(t, { settings: { IDENTIHOOK_CONCURRENCY: '800', IDENTIHOOK_LOOPS: '1' } });
+    const release = world.stripe.hold();
+    const events = Array.from({ length: count }, () => world.pair('verified').event);
+    await Promise.all(events.map((event) => world.deliver(event)));
+    await until(async () => (await pending(world)) === count, 'all of them to be in process');
+    // For some times as long as it takes to be taken over, none comes near to that.
+    for (const end = Date.now() + 2500; Date.now() < end; ) {
+      const silent = await world.redis.call('XPENDING', key('events'), 'identihook', 'IDLE', '900', '-', '+', '10');
+      assert.deepEqual(silent, []);
+    }
+    release();
+    await Promise.all(events.map((event) => world.outcome(event)));
+    const { text } = await world.program.look('/metrics');
+    assert.match(text, /events_taken_total\{source="claimed"\} 0\n/);
+  });
+});
