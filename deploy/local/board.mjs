@@ -44,6 +44,7 @@ export class Board {
   counts = {};
   troubles = []; // the latest lines of the log that somebody should see
   #updates = [];
+  #early = new Map(); // event → what came of it before it was known here: each source has a connection of its own
 
   /** `onNews(text)` is told of everything, in words. */
   constructor(world, onNews = () => {}) {
@@ -76,6 +77,7 @@ export class Board {
     const refusal = body?.error?.code;
     row.reason ??= refusal ?? null; // it may be dead already
     this.#news(row, row.duplicate ? 'answered 200: known before' : `answered ${status}${refusal ? ` ${refusal}` : ''}`);
+    this.#known(row);
   }
 
   /** Those that are not as they are expected to be: [row, why] each. */
@@ -110,6 +112,20 @@ export class Board {
     return this.rows.find((row) => row.event === event && !row.duplicate);
   }
 
+  /** Does `act` with the row of `event`, as soon as there is one. */
+  #with(event, act) {
+    const row = this.#find(event);
+    if (row) act(row);
+    else this.#early.set(event, [...(this.#early.get(event) ?? []), act]);
+  }
+
+  #known(row) {
+    if (row.duplicate) return;
+    const acts = this.#early.get(row.event) ?? [];
+    this.#early.delete(row.event);
+    acts.forEach((act) => act(row));
+  }
+
   #news(row, text) {
     this.onNews(`${(row.event ?? '').padEnd(28)} ${row.label.padEnd(32)} ${text}`);
   }
@@ -125,6 +141,7 @@ export class Board {
     row.queued = true;
     row.answer ??= 200;
     this.#news(row, 'queued in Redis');
+    this.#known(row);
   }
 
   #asked({ session, method }) {
@@ -161,21 +178,21 @@ export class Board {
   }
 
   #ended({ event, outcome, effects }) {
-    const row = this.#find(event);
-    if (!row) return;
-    row.outcome = outcome;
-    row.effects = effects ? effects.split(',') : [];
-    row.waits = null;
-    row.tries = 0;
-    row.fetched ||= row.effects.length > 0 || outcome === 'superseded';
-    this.#news(row, `outcome: ${outcome}${effects ? ` (${effects})` : ''}`);
+    this.#with(event, (row) => {
+      row.outcome = outcome;
+      row.effects = effects ? effects.split(',') : [];
+      row.waits = null;
+      row.tries = 0;
+      row.fetched ||= row.effects.length > 0 || outcome === 'superseded';
+      this.#news(row, `outcome: ${outcome}${effects ? ` (${effects})` : ''}`);
+    });
   }
 
   #died({ event, reason, error }) {
-    const row = this.#find(event);
-    if (!row) return;
-    row.reason = reason;
-    row.fetched &&= !reason.startsWith('stripe_') && reason !== 'session_not_found';
-    this.#news(row, `dead letter: ${reason}: ${error}`);
+    this.#with(event, (row) => {
+      row.reason = reason;
+      row.fetched &&= !reason.startsWith('stripe_') && reason !== 'session_not_found';
+      this.#news(row, `dead letter: ${reason}: ${error}`);
+    });
   }
 }
