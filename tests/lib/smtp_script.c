@@ -72,7 +72,7 @@ static bool take_mail(struct script_peer *peer, struct smtp_script *script)
 static void keep(struct smtp_script *script, char *to, const char *line)
 {
     pthread_mutex_lock(&script->lock);
-    (void)snprintf(to, sizeof(script->to), "%s", line);
+    (void)snprintf(to, sizeof(script->to), "%.*s", (int)sizeof(script->to) - 1, line);
     pthread_mutex_unlock(&script->lock);
 }
 
