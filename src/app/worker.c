@@ -16,6 +16,9 @@
 #define READ_MAXIMUM 64 /* entries of one read: their bodies come along */
 #define DUE_INTERVAL_MS 1000
 #define STOP_INTERVAL_MS 200
+/* Silent owners are looked for this often in IDENTIHOOK_CLAIM_AFTER, and found a check early: taken over within it,
+ * that is. */
+#define CLAIM_CHECKS 8
 #define STALL_INTERVAL_MS 100
 
 static char user_agent[64];
@@ -99,7 +102,7 @@ static void ask_for_more(struct worker *worker, uint64_t now)
         asked(inbox_due(worker->inbox, count));
     }
     if (now >= worker->claim_at_ms) {
-        worker->claim_at_ms = now + worker->options.settings->claim_after_ms / 2;
+        worker->claim_at_ms = now + worker->options.settings->claim_after_ms / CLAIM_CHECKS;
         asked(inbox_claim(worker->inbox, count));
     }
     if (!worker->reading) {
@@ -349,7 +352,7 @@ static int open_parts(struct worker *worker)
         .reader_name = worker->reader_name,
         .consumer = worker->consumer,
         .call_timeout_ms = settings->enqueue_timeout_ms,
-        .claim_after_ms = settings->claim_after_ms,
+        .claim_after_ms = settings->claim_after_ms - settings->claim_after_ms / CLAIM_CHECKS,
         .on_entries = on_entries,
         .on_ready = on_inbox_ready,
         .context = worker,
