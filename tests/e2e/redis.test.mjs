@@ -158,14 +158,17 @@ describe('when Redis loses', { concurrency: 8 }, () => {
 
   test('the consumer group, what was not finished is done, and what was done is not repeated', async (t) => {
     const world = await World.open(t);
-    const done = world.pair('verified');
+    const [done, held, late] = [world.pair('verified'), world.pair('verified'), world.pair('verified')];
     await world.carry(done.event);
+    const release = world.stripe.hold(({ session }) => session === held.session.id);
+    await world.deliver(held.event);
+    await world.stripe.requests.first(({ session }) => session === held.session.id, 'the read of the one that is held');
     await world.redis.call('XGROUP', 'DESTROY', key('events'), 'identihook');
-    const late = world.pair('verified');
+    release();
     await world.deliver(late.event);
-    assert.equal((await world.outcome(late.event)).outcome, 'done');
+    for (const { event } of [held, late]) assert.equal((await world.outcome(event)).outcome, 'done');
     await world.settle();
-    for (const { session, event } of [done, late]) {
+    for (const { session, event } of [done, held, late]) {
       assert.deepEqual([world.mailsTo(session).length, world.updatesOf(event).length], [1, 1]);
     }
   });
