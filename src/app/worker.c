@@ -52,6 +52,24 @@ static size_t count_list(const struct list *head)
     return count;
 }
 
+/* Woken after a long sleep, or with its group made anew, a worker may be given an event that it has in hand already. */
+static bool is_in_hand(struct worker *worker, const struct entry *entry)
+{
+    LIST_EACH(&worker->deliveries, member, following)
+    {
+        if (text_equal(LIST_OBJECT(member, struct delivery, link)->entry->id, entry->id)) {
+            return true;
+        }
+    }
+    LIST_EACH(&worker->ready, waiting, next)
+    {
+        if (text_equal(LIST_OBJECT(waiting, struct entry, link)->id, entry->id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_entries(void *context, enum inbox_source source, struct list *entries, int64_t next_ms)
 {
     struct worker *worker = context;
@@ -69,8 +87,13 @@ static void on_entries(void *context, enum inbox_source source, struct list *ent
     telemetry_add(&worker->options.telemetry->taken[source], count);
     LIST_EACH(entries, member, following)
     {
+        struct entry *entry = LIST_OBJECT(member, struct entry, link);
         list_remove(member);
-        list_append(&worker->ready, member);
+        if (is_in_hand(worker, entry)) {
+            free(entry); /* it is ours again, and goes on as it is */
+        } else {
+            list_append(&worker->ready, member);
+        }
     }
     worker_poke(worker);
 }
@@ -301,6 +324,12 @@ static void on_inbox_ready(void *context)
 {
     struct worker *worker = context;
     worker->group_is_there = true;
+    /* It may be another group, in which nothing is ours: each lease is confirmed before the next effect begins. */
+    LIST_EACH(&worker->deliveries, member, following)
+    {
+        LIST_OBJECT(member, struct delivery, link)->alive_at_ms =
+            uv_now(worker->loop) - worker->options.settings->claim_after_ms;
+    }
     worker_poke(worker);
 }
 

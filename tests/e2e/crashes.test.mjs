@@ -149,6 +149,26 @@ describe('a frozen program', { concurrency: 8 }, () => {
     assert.deepEqual([world.mailsTo(session).length, world.updatesOf(event).length], [1, 1]);
     assert.equal(world.outcomesOf(event).length, 1);
   });
+
+  test('that nobody else was there for goes on with its events, and does each once', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_CLAIM_AFTER: '300ms', IDENTIHOOK_LOOPS: '1' } });
+    const { session, event } = world.pair('verified');
+    const release = world.stripe.hold((request) => request.session === session.id);
+    await world.deliver(event);
+    await world.stripe.requests.atLeast(1);
+    world.program.freeze();
+    await until(
+      async () => (await world.redis.call('XPENDING', key('events'), 'identihook', 'IDLE', 400, '-', '+', 1)).length,
+      'the event to look abandoned',
+    );
+    world.program.thaw();
+    await world.settle();
+    release();
+    assert.equal((await world.outcome(event)).outcome, 'done');
+    await world.settle();
+    assert.deepEqual([world.mailsTo(session).length, world.updatesOf(event).length], [1, 1]);
+    assert.equal(world.outcomesOf(event).length, 1);
+  });
 });
 
 describe('SIGTERM', { concurrency: 8 }, () => {
