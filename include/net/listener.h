@@ -42,7 +42,8 @@ struct listener_options {
     struct address_table *addresses; /* NULL: no limit by address; outlives the listener */
     uint64_t max_requests;           /* of one connection; 0: no limit */
     size_t max_pipelined;            /* bytes kept behind a request that is not answered yet */
-    struct tls_context *tls;         /* NULL: plain HTTP; held as long as it is used */
+    bool joins_port; /* another listener of this process has the port already; otherwise a port in use is refused */
+    struct tls_context *tls; /* NULL: plain HTTP; held as long as it is used */
     const struct conn_handler *handler;
     void *context; /* the handler's */
 };

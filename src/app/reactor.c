@@ -227,6 +227,7 @@ static int open_ingest(struct reactor *reactor)
         .addresses = reactor->options.addresses,
         .max_requests = settings->max_requests_per_connection,
         .max_pipelined = (size_t)settings->max_pipelined,
+        .joins_port = reactor->options.number > 0,
         .tls = reactor->options.tls,
         .handler = &intake_handler,
         .context = reactor->intake,

@@ -311,8 +311,17 @@ static int make_address(const struct endpoint *endpoint, struct sockaddr_storage
     return uv_ip4_addr(endpoint->host, endpoint->port, (struct sockaddr_in *)address);
 }
 
+/* Lets others of this process listen at the same port. Set before bind() by those who join, and after it by the first
+ * one: then bind() fails when another process has the port, which would otherwise take part of its clients unnoticed.
+ */
+static int share_port(int descriptor)
+{
+    int on = 1;
+    return setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+}
+
 /* libuv 1.44 cannot set SO_REUSEPORT, so the socket is made here. */
-static int open_socket(const struct endpoint *endpoint)
+static int open_socket(const struct endpoint *endpoint, bool joins)
 {
     struct sockaddr_storage address = {0};
     int status = make_address(endpoint, &address);
@@ -326,8 +335,8 @@ static int open_socket(const struct endpoint *endpoint)
     int on = 1;
     socklen_t length = address.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     if (setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0 ||
-        bind(descriptor, (struct sockaddr *)&address, length) < 0) {
+        (joins && share_port(descriptor) < 0) || bind(descriptor, (struct sockaddr *)&address, length) < 0 ||
+        (!joins && share_port(descriptor) < 0)) {
         status = -errno;
         (void)close(descriptor);
         return status;
@@ -349,7 +358,7 @@ static uint16_t bound_port(const uv_tcp_t *tcp)
 
 static int start_listening(struct listener *listener)
 {
-    int descriptor = open_socket(&listener->endpoint);
+    int descriptor = open_socket(&listener->endpoint, listener->options.joins_port);
     if (descriptor < 0) {
         return descriptor;
     }
@@ -361,6 +370,7 @@ static int start_listening(struct listener *listener)
     status = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);
     if (status == 0) {
         listener->endpoint.port = bound_port(&listener->tcp);
+        listener->options.joins_port = true; /* when it is opened anew, after a pause */
     }
     return status;
 }

@@ -134,6 +134,19 @@ describe('settings', { concurrency: 8 }, () => {
   });
 });
 
+describe('a second serve', { concurrency: 8 }, () => {
+  test('does not take over part of the first one\'s clients: the ports are in use', async (t) => {
+    const world = await World.open(t);
+    const [webhook, admin] = [world.program.url, world.program.admin].map((url) => new URL(url).host);
+    for (const settings of [{ IDENTIHOOK_LISTEN: webhook }, { IDENTIHOOK_ADMIN_LISTEN: admin }]) {
+      const { code, stderr } = await world.run(['serve'], settings);
+      assert.equal(code, 1);
+      assert.match(stderr, /in use/);
+    }
+    assert.equal((await world.deliver(world.pair('verified').event)).status, 200);
+  });
+});
+
 describe('trigger', { concurrency: 8 }, () => {
   /** A server that is not identihook, and what it was sent. */
   async function openSink(t, status = 200) {
