@@ -74,6 +74,13 @@ static struct delivery *answered(struct lease_call *call)
     return delivery;
 }
 
+static void end_lost(struct delivery *delivery)
+{
+    telemetry_add(&delivery->worker->options.telemetry->endings[ENDING_LOST], 1);
+    log_warn("event was taken over by another worker", LOG_TEXT("event", delivery->entry->event));
+    step_event(delivery, JOB_LOST);
+}
+
 /* LEASE_LOST ends it, LEASE_UNKNOWN stalls it; true: go on. */
 static bool holds(struct delivery *delivery, enum lease_outcome outcome)
 {
@@ -82,10 +89,20 @@ static bool holds(struct delivery *delivery, enum lease_outcome outcome)
         return false;
     }
     if (outcome == LEASE_LOST) {
-        step_event(delivery, JOB_LOST);
+        end_lost(delivery);
         return false;
     }
     return true;
+}
+
+/* Asks whether the event is still ours, and what the ledger has of it. */
+static void read_ledger(struct delivery *delivery,
+                        void (*callback)(struct lease_call *call, enum lease_outcome outcome))
+{
+    delivery->lease_call.effects = action_names; /* so bit N of the ledger is enum action N */
+    delivery->lease_call.effect_count = ACTIONS;
+    delivery->lease_call.callback = callback;
+    asked(delivery, lease_open(&delivery->lease, &delivery->lease_call));
 }
 
 /* ---- opening */
@@ -108,10 +125,7 @@ static void on_opened(struct lease_call *call, enum lease_outcome outcome)
 
 static void open_ledger(struct delivery *delivery)
 {
-    delivery->lease_call.effects = action_names; /* so bit N of the ledger is enum action N */
-    delivery->lease_call.effect_count = ACTIONS;
-    delivery->lease_call.callback = on_opened;
-    asked(delivery, lease_open(&delivery->lease, &delivery->lease_call));
+    read_ledger(delivery, on_opened);
 }
 
 /* ---- fetching */
@@ -265,22 +279,8 @@ static void on_effect_ended(struct effect_run *run, const struct effect_result *
     end_effect(CONTAINER_OF(run, struct delivery, effect), result);
 }
 
-/* A worker that was frozen may have lost its events meanwhile: an effect is begun only on a lease that is surely ours.
- */
-static bool lease_is_fresh(const struct delivery *delivery)
+static void begin_effect(struct delivery *delivery)
 {
-    uv_update_time(delivery->worker->loop);
-    uint64_t age = uv_now(delivery->worker->loop) - delivery->alive_at_ms;
-    return age < delivery->worker->options.settings->claim_after_ms * 2 / 3;
-}
-
-static void run_effect(struct delivery *delivery)
-{
-    if (!lease_is_fresh(delivery)) {
-        delivery->wait = DELIVERY_UNSURE;
-        worker_poke(delivery->worker);
-        return;
-    }
     delivery->effect = (struct effect_run){
         .tools = &delivery->worker->tools,
         .entry = delivery->entry,
@@ -292,6 +292,26 @@ static void run_effect(struct delivery *delivery)
     if (effect_start(actions_of(delivery)->items[delivery->job.effect], &delivery->effect, &result) == EFFECT_ENDED) {
         end_effect(delivery, &result);
     }
+}
+
+static void on_confirmed(struct lease_call *call, enum lease_outcome outcome)
+{
+    struct delivery *delivery = answered(call);
+    if (!holds(delivery, outcome)) {
+        return;
+    }
+    if (call->ledger.done & (1u << actions_of(delivery)->items[delivery->job.effect])) {
+        step_event(delivery, JOB_SUCCEEDED); /* by another owner, meanwhile */
+    } else {
+        begin_effect(delivery);
+    }
+}
+
+/* A worker that was frozen, or whose group was lost, may have lost its events without knowing: an effect is begun only
+ * when Redis has just said that the event is ours. */
+static void run_effect(struct delivery *delivery)
+{
+    read_ledger(delivery, on_confirmed);
 }
 
 static void on_recorded(struct lease_call *call, enum lease_outcome outcome)
@@ -467,7 +487,6 @@ void delivery_start(struct worker *worker, struct entry *entry)
     }
     delivery->worker = worker;
     delivery->entry = entry;
-    delivery->alive_at_ms = uv_now(worker->loop);
     delivery->lease = (struct lease){.queue = worker->options.queue, .consumer = worker->consumer, .entry = entry};
     list_append(&worker->deliveries, &delivery->link);
     worker->active++;
@@ -491,14 +510,12 @@ void delivery_lose(struct delivery *delivery)
     if (delivery->redis_pending || (delivery->effect_running && !effect_abandon(&delivery->effect))) {
         return;
     }
-    telemetry_add(&delivery->worker->options.telemetry->endings[ENDING_LOST], 1);
-    log_warn("event was taken over by another worker", LOG_TEXT("event", delivery->entry->event));
-    step_event(delivery, JOB_LOST);
+    end_lost(delivery);
 }
 
 void delivery_stop(struct delivery *delivery)
 {
-    bool nothing_begun = delivery->fetch || delivery->wait == DELIVERY_PACED || delivery->wait == DELIVERY_UNSURE;
+    bool nothing_begun = delivery->fetch || delivery->wait == DELIVERY_PACED;
     if (nothing_begun) {
         delivery_break_off(delivery);
     } else {

@@ -152,11 +152,6 @@ static void take_renewal(struct worker *worker, const redisReply *lost)
         struct delivery *delivery = LIST_OBJECT(member, struct delivery, link);
         if (is_among(lost, delivery->entry->id)) {
             delivery_lose(delivery);
-            continue;
-        }
-        delivery->alive_at_ms = worker->renew_sent_ms;
-        if (delivery->wait == DELIVERY_UNSURE) {
-            delivery_continue(delivery);
         }
     }
     LIST_EACH(&worker->ready, waiting, next)
@@ -177,17 +172,6 @@ static void on_renewed(struct redis_call *call, const redisReply *reply)
         take_renewal(worker, reply);
     }
     worker_poke(worker);
-}
-
-static bool is_unsure(struct worker *worker)
-{
-    LIST_EACH(&worker->deliveries, member, following)
-    {
-        if (LIST_OBJECT(member, struct delivery, link)->wait == DELIVERY_UNSURE) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* The ids of all that this worker has; NULL when out of memory. To be freed. */
@@ -212,7 +196,7 @@ static struct text *collect_ids(struct worker *worker, size_t *count)
 static void renew(struct worker *worker, uint64_t now)
 {
     bool nothing = worker->active == 0 && list_is_empty(&worker->ready);
-    if (worker->renewing || (now < worker->renew_at_ms && !is_unsure(worker))) {
+    if (worker->renewing || now < worker->renew_at_ms) {
         return;
     }
     worker->renew_at_ms = now + worker->options.settings->claim_after_ms / 4;
@@ -222,7 +206,6 @@ static void renew(struct worker *worker, uint64_t now)
     size_t count;
     struct text *ids = collect_ids(worker, &count);
     worker->renew_call.callback = on_renewed;
-    worker->renew_sent_ms = now;
     worker->renewing =
         ids && lease_renew(worker->options.queue, worker->consumer, ids, count, &worker->renew_call) == 0;
     free(ids);
@@ -324,12 +307,6 @@ static void on_inbox_ready(void *context)
 {
     struct worker *worker = context;
     worker->group_is_there = true;
-    /* It may be another group, in which nothing is ours: each lease is confirmed before the next effect begins. */
-    LIST_EACH(&worker->deliveries, member, following)
-    {
-        LIST_OBJECT(member, struct delivery, link)->alive_at_ms =
-            uv_now(worker->loop) - worker->options.settings->claim_after_ms;
-    }
     worker_poke(worker);
 }
 

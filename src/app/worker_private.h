@@ -28,7 +28,6 @@ struct worker {
     uint64_t renew_at_ms;
     struct redis_call renew_call;
     bool renewing;
-    uint64_t renew_sent_ms;
     bool stopping;
     bool inbox_open;
     bool surrendering;
@@ -43,7 +42,6 @@ struct worker {
 enum delivery_wait {
     DELIVERY_RUNNING, /* something under way will report */
     DELIVERY_STALLED, /* for Redis: its order is performed again when Redis is back */
-    DELIVERY_UNSURE,  /* for a sign of life to be confirmed, before an effect is begun */
     DELIVERY_PACED,   /* for its moment to read Stripe's API: wake_at_ms */
 };
 
@@ -56,7 +54,6 @@ struct delivery {
     struct job_order order; /* what is being done */
     enum delivery_wait wait;
     uint64_t wake_at_ms;
-    uint64_t alive_at_ms; /* loop time at which the lease was last known to be ours */
     struct lease lease;
     struct lease_call lease_call;
     struct lease_ledger ledger;
@@ -72,7 +69,7 @@ struct delivery {
 /* Starts on `entry`, which it takes. */
 void delivery_start(struct worker *worker, struct entry *entry);
 
-/* Goes on with what it waits for: Redis is back, its moment has come, or its lease was confirmed. */
+/* Goes on with what it waits for: Redis is back or its moment has come. */
 void delivery_continue(struct delivery *delivery);
 
 /* The lease was lost. */
