@@ -68,7 +68,8 @@ struct http_request {
     struct text borrowed;    /* body bytes that are still in the caller's buffer */
     struct buffer collected; /* body bytes that had to be kept */
     enum { HTTP_LINE_MIDDLE, HTTP_LINE_START, HTTP_LINE_CR } line;
-    bool has_line; /* the request line has begun */
+    bool has_line;   /* the request line has begun */
+    bool head_ended; /* the empty line behind the headers has been seen in the raw bytes */
     bool head_done;
     bool complete;
     bool expects_continue;

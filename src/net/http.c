@@ -325,8 +325,7 @@ static const struct http_fault *scan_head(struct http_request *request, const ch
                                           size_t *scanned)
 {
     size_t at = 0;
-    bool ended = false;
-    while (at < length && !ended) {
+    while (at < length && !request->head_ended) {
         if (request->line == HTTP_LINE_MIDDLE) {
             const char *newline = memchr(data + at, '\n', length - at);
             at = newline ? (size_t)(newline - data) + 1 : length;
@@ -334,9 +333,11 @@ static const struct http_fault *scan_head(struct http_request *request, const ch
             continue;
         }
         char byte = data[at++];
+        if (!request->has_line && (byte == '\r' || byte == '\n')) {
+            continue; /* in front of the request line llhttp passes over any number of these, in any order */
+        }
         if (byte == '\n') {
-            ended = request->has_line; /* in front of the request line, empty lines are passed over */
-            request->line = HTTP_LINE_START;
+            request->head_ended = true;
         } else if (byte == '\r' && request->line == HTTP_LINE_START) {
             request->line = HTTP_LINE_CR;
         } else if (byte == ' ' || byte == '\t') {
@@ -396,6 +397,9 @@ enum http_progress http_feed(llhttp_t *parser, struct http_request *request, con
     request->overhead_bytes += *consumed > head ? *consumed - head - (request->body_bytes - body_before) : 0;
     if (request->fault || (error != HPE_OK && !request->complete)) {
         return faulty(request, fault_of(request, error));
+    }
+    if (request->head_ended != request->head_done) {
+        return faulty(request, &fault_syntax); /* the scan and llhttp do not see the same head: trust neither */
     }
     if (request->overhead_bytes > request->limits->header_bytes + request->body_bytes) {
         return faulty(request, &fault_body);
