@@ -53,6 +53,7 @@ struct http_request {
     struct text body;
     bool keep_alive; /* the client is willing to send another one */
     bool is_head;    /* answer without a body */
+    bool is_1_0;     /* HTTP/1.0: keep_alive is to be confirmed in the answer (RFC 9112 appendix C.2.2) */
 
     /* The rest is the parser's. */
     const struct http_limits *limits;
@@ -107,6 +108,7 @@ struct http_answer {
     const char *allow;        /* NULL, or the value of Allow for a 405 */
     unsigned retry_after_s;   /* 0: no Retry-After */
     bool close;               /* say Connection: close, and do so */
+    bool keep_alive;          /* unless closed: say Connection: keep-alive, for an HTTP/1.0 client that asked for it */
 };
 
 #define HTTP_HEAD_MAXIMUM 512 /* bytes of an answer's head */

@@ -17,6 +17,7 @@ static void feed(struct conn *conn, const char *data, size_t length);
 static void begin_leaving(struct conn *conn);
 static void next_request(struct conn *conn);
 static void flush_tls(struct conn *conn);
+static int start_reading(struct conn *conn);
 
 /* ---- stages */
 
@@ -34,6 +35,11 @@ static void conn_move(struct conn *conn, enum conn_stage stage)
         before = before->previous;
     }
     list_append(before->next, &conn->link);
+}
+
+static bool takes_input(const struct conn *conn)
+{
+    return conn->stage == CONN_IDLE || conn->stage == CONN_HEAD || conn->stage == CONN_BODY;
 }
 
 /* ---- closing */
@@ -85,6 +91,9 @@ static void begin_leaving(struct conn *conn)
     if (conn->tls) {
         tls_say_goodbye(conn->tls);
         flush_tls(conn);
+    }
+    if (conn->overrun) {
+        (void)start_reading(conn);
     }
     if (!request || uv_shutdown(request, (uv_stream_t *)&conn->tcp, on_shutdown) < 0) {
         free(request);
@@ -224,7 +233,8 @@ static void answer(struct conn *conn, const struct http_answer *given)
 {
     struct listener *listener = conn->listener;
     struct http_answer whole = *given;
-    whole.close = whole.close || conn->close_after || listener->draining || conn->overrun || conn->ended;
+    whole.close = whole.close || conn->close_after || listener->draining || conn->overrun;
+    whole.keep_alive = conn->is_1_0;
     conn->close_after = whole.close;
     char head[HTTP_HEAD_MAXIMUM + SMALL_BODY];
     size_t length = http_answer_head(&whole, listener_date(listener), conn->id, head);
@@ -293,13 +303,18 @@ static void next_request(struct conn *conn)
     if (conn->stage != CONN_IDLE) {
         conn_move(conn, CONN_IDLE);
     }
-    if (conn->feeding || conn->behind.length == 0) {
+    if (conn->feeding) {
         return; /* the loop in feed() goes on by itself */
     }
     struct buffer behind = conn->behind;
     conn->behind = (struct buffer){0};
-    feed(conn, behind.data, behind.length);
+    if (behind.length > 0) {
+        feed(conn, behind.data, behind.length);
+    }
     buffer_wipe(&behind);
+    if (conn->ended && takes_input(conn)) {
+        begin_leaving(conn); /* no more will come, not even the rest of a request */
+    }
 }
 
 /* ---- receiving */
@@ -312,6 +327,7 @@ static void hand_over(struct conn *conn)
     conn->incoming = NULL;
     conn->requests++;
     conn->is_head = incoming->request.is_head;
+    conn->is_1_0 = incoming->request.is_1_0;
     conn->close_after = !incoming->request.keep_alive ||
                         (listener->options.max_requests > 0 && conn->requests >= listener->options.max_requests);
     listener_count(&listener->counters.requests, 1);
@@ -353,11 +369,6 @@ static void keep_behind(struct conn *conn, const char *data, size_t length)
     }
     buffer_append(&conn->behind, (struct text){.data = data, .length = length});
     conn->overrun = conn->overrun || buffer_status(&conn->behind) < 0;
-}
-
-static bool takes_input(const struct conn *conn)
-{
-    return conn->stage == CONN_IDLE || conn->stage == CONN_HEAD || conn->stage == CONN_BODY;
 }
 
 /* Feeds the parser once; returns how many bytes it took. */
@@ -408,9 +419,6 @@ static void on_end(struct conn *conn, ssize_t status)
     conn->ended = true;
     /* A client may shut its side and still wait for the answer to a whole request. */
     bool awaits_answer = conn->stage == CONN_WAITING || conn->stage == CONN_WRITING;
-    if (conn->stage == CONN_CLOSED) {
-        return;
-    }
     if (status != UV_EOF || !awaits_answer) {
         conn_cut(conn);
     }
@@ -432,12 +440,19 @@ static void receive(struct conn *conn, const char *data, size_t length)
     }
 }
 
+/* Bytes that may wait for a client that does not read; an answer is far smaller. */
+#define TLS_UNSENT_MAXIMUM 65536
+
 /* Decrypts what came, and works on each piece of plain text. */
 static void receive_tls(struct conn *conn, struct text bytes)
 {
     struct listener *listener = conn->listener;
     int length = tls_feed(conn->tls, bytes);
     flush_tls(conn);
+    if (uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp) > TLS_UNSENT_MAXIMUM) {
+        conn_cut(conn); /* it makes TLS answer (key updates, RFC 8446 section 4.6.3) and does not read */
+        return;
+    }
     if (length == 0 && conn->stage == CONN_HANDSHAKE && tls_is_established(conn->tls)) {
         conn_move(conn, CONN_IDLE);
     }
@@ -474,6 +489,11 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     }
 }
 
+static int start_reading(struct conn *conn)
+{
+    return uv_read_start((uv_stream_t *)&conn->tcp, on_allocate, on_read);
+}
+
 /* ---- for the listener */
 
 void conn_begin(struct conn *conn)
@@ -489,7 +509,7 @@ void conn_begin(struct conn *conn)
             return;
         }
     }
-    if (uv_read_start((uv_stream_t *)&conn->tcp, on_allocate, on_read) < 0) {
+    if (start_reading(conn) < 0) {
         conn_cut(conn);
     }
 }

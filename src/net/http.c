@@ -401,13 +401,14 @@ enum http_progress http_feed(llhttp_t *parser, struct http_request *request, con
     if (request->head_ended != request->head_done) {
         return faulty(request, &fault_syntax); /* the scan and llhttp do not see the same head: trust neither */
     }
-    if (request->overhead_bytes > request->limits->header_bytes + request->body_bytes) {
+    if (request->overhead_bytes > request->limits->header_bytes + request->limits->body) {
         return faulty(request, &fault_body);
     }
     const struct http_fault *fault = end_feed(request);
     if (fault) {
         return faulty(request, fault);
     }
+    request->is_1_0 = parser->http_minor == 0;
     request->keep_alive =
         request->complete && error == HPE_PAUSED && !parser->upgrade && llhttp_should_keep_alive(parser);
     return request->complete ? HTTP_COMPLETE : HTTP_MORE;
@@ -493,7 +494,12 @@ size_t http_answer_head(const struct http_answer *answer, const char *date, cons
         put(&at, "\r\nRetry-After: ");
         put_number(&at, answer->retry_after_s);
     }
-    put(&at, answer->close ? "\r\nConnection: close\r\n\r\n" : "\r\n\r\n");
+    if (answer->close) {
+        put(&at, "\r\nConnection: close");
+    } else if (answer->keep_alive) {
+        put(&at, "\r\nConnection: keep-alive");
+    }
+    put(&at, "\r\n\r\n");
     return (size_t)(at - head);
 }
 

@@ -66,10 +66,10 @@ struct conn {
     struct address *address; /* NULL: not counted by address */
     enum conn_stage stage;
     bool ended; /* the client has shut its side */
-    bool reading;
     bool feeding;     /* bytes are being worked on further up the stack */
     bool close_after; /* after the answer at hand */
     bool is_head;     /* the request at hand */
+    bool is_1_0;      /* the same */
     bool overrun;     /* more came behind the request at hand than is kept */
     uint64_t deadline_ms;
     uint64_t first_byte_ms;

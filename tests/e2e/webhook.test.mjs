@@ -469,6 +469,42 @@ describe('a connection', { concurrency: 8 }, () => {
     }
   });
 
+  test('stays open for an HTTP/1.0 client that asks for it', async (t) => {
+    const world = await openIngest(t);
+    const raw = await RawSocket.open(world.program.url);
+    for (let i = 1; i <= 2; i++) {
+      const event = composeEvent('verified');
+      const kept = request(world, event, { Connection: 'keep-alive' }).replace('HTTP/1.1', 'HTTP/1.0');
+      raw.send(kept + event.body);
+      const answer = (await raw.answers(i))[i - 1];
+      assert.equal(answer.status, 200);
+      assert.equal(answer.headers.connection, 'keep-alive');
+    }
+    raw.close();
+  });
+
+  test('whose client has shut its side gets every answer, and is closed then', async (t) => {
+    const world = await openIngest(t);
+    const events = [composeEvent('verified'), composeEvent('requires_input'), composeEvent('verified')];
+    const raw = await RawSocket.open(world.program.url);
+    raw.socket.end(events.map((event) => request(world, event) + event.body).join(''));
+    const answers = await raw.answers(3);
+    assert.deepEqual(
+      answers.map(({ status }) => status),
+      [200, 200, 200],
+    );
+    await raw.closing();
+  });
+
+  test('whose client has shut its side within a request is closed after the answers', async (t) => {
+    const world = await openIngest(t);
+    const event = composeEvent('verified');
+    const raw = await RawSocket.open(world.program.url);
+    raw.socket.end(request(world, event) + event.body + request(world, event));
+    assert.equal((await raw.answer()).status, 200);
+    await raw.closing();
+  });
+
   test('that is idle too long is closed', async (t) => {
     const world = await openIngest(t, { IDENTIHOOK_IDLE_TIMEOUT: '200ms' });
     const raw = await RawSocket.open(world.program.url);

@@ -281,6 +281,16 @@ START_TEST(an_endless_chunk_extension_is_refused)
 }
 END_TEST
 
+START_TEST(what_chunks_cost_is_judged_alike_however_it_is_cut)
+{
+    struct buffer bytes = {0};
+    buffer_append_string(&bytes, POST "Transfer-Encoding: chunked\r\n\r\n5;");
+    append_times(&bytes, limits.header_bytes + limits.body - 40, 'x');
+    buffer_append_string(&bytes, "\r\nhello\r\n0\r\n\r\n");
+    ck_assert_int_eq(feed_built(&bytes).progress, HTTP_COMPLETE);
+}
+END_TEST
+
 /* ---- answers */
 
 START_TEST(an_answer_has_the_headers_that_belong_to_it)
@@ -298,6 +308,18 @@ START_TEST(an_answer_has_the_headers_that_belong_to_it)
 }
 END_TEST
 
+START_TEST(an_http_1_0_client_is_told_that_the_connection_stays)
+{
+    char head[HTTP_HEAD_MAXIMUM];
+    struct http_answer answer = {.status = 200, .keep_alive = true};
+    head[http_answer_head(&answer, "", "", head)] = '\0';
+    ck_assert_ptr_nonnull(strstr(head, "\r\nConnection: keep-alive\r\n\r\n"));
+    answer.close = true;
+    head[http_answer_head(&answer, "", "", head)] = '\0';
+    ck_assert_ptr_null(strstr(head, "keep-alive"));
+}
+END_TEST
+
 static void fill(TCase *tests)
 {
     tcase_add_test(tests, a_request_with_a_length_is_read);
@@ -310,7 +332,9 @@ static void fill(TCase *tests)
     tcase_add_test(tests, the_http2_preface_is_refused);
     tcase_add_test(tests, each_limit_holds_exactly);
     tcase_add_test(tests, an_endless_chunk_extension_is_refused);
+    tcase_add_test(tests, what_chunks_cost_is_judged_alike_however_it_is_cut);
     tcase_add_test(tests, an_answer_has_the_headers_that_belong_to_it);
+    tcase_add_test(tests, an_http_1_0_client_is_told_that_the_connection_stays);
 }
 
 int main(void)
