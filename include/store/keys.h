@@ -11,7 +11,7 @@
  *   {NS}:events        stream  every event, as received; the group "identihook" is ours
  *   {NS}:outcomes      stream  how each ended
  *   {NS}:dead          stream  those that could not be carried to their outcome
- *   {NS}:seen:EVENT    string  the event was received; its stream id. Kept for the dedupe window
+ *   {NS}:seen:EVENT    string  the event was received, and when (ms since 1970). Kept for the dedupe window
  *   {NS}:effects:EVENT hash    the ledger: effect -> when it was done (ms); "failed:EFFECT" -> why it failed for good
  *   {NS}:retry         zset    stream ids of events to be tried again, by the time that is due (ms)
  *   {NS}:attempts      hash    stream id -> failed tries of an event that is not finished

@@ -43,13 +43,6 @@ static void count_answer(struct intake *intake, enum telemetry_answer answer, ui
     }
 }
 
-static void count_confirmation(struct intake *intake, enum queue_put_outcome outcome, uint64_t handed_ns)
-{
-    if (outcome != QUEUE_PUT_UNKNOWN) {
-        telemetry_observe(&intake->telemetry->confirm_time, clock_monotonic_ns() - handed_ns);
-    }
-}
-
 static void answer_received(struct conn *conn, bool duplicate)
 {
     struct http_answer answer = {
@@ -107,8 +100,12 @@ static void on_put(struct queue_put *put, enum queue_put_outcome outcome)
     struct pending *pending = CONTAINER_OF(put, struct pending, put);
     struct intake *intake = pending->intake;
     struct conn *conn = pending->conn;
-    count_confirmation(intake, outcome, pending->handed_ns);
-    count_answer(intake, answers[outcome], pending->started_ns);
+    uint64_t now_ns = clock_monotonic_ns();
+    telemetry_add(&intake->telemetry->answers[answers[outcome]], 1);
+    telemetry_observe(&intake->telemetry->answer_time, now_ns - pending->started_ns);
+    if (outcome != QUEUE_PUT_UNKNOWN) {
+        telemetry_observe(&intake->telemetry->confirm_time, now_ns - pending->handed_ns);
+    }
     set_waiting(intake, intake->waiting - 1);
     give_back(intake, pending);
     if (!conn) {

@@ -113,14 +113,47 @@ static void give_back(struct redis *redis, struct request *request)
     redis->pooled++;
 }
 
-/* "$LENGTH\r\nBYTES\r\n": a RESP bulk string. */
-static void append_bulk(struct buffer *out, struct text text)
+#define BULK_OVERHEAD 25 /* '$', a length of up to 20 digits, two line ends */
+
+/* "$LENGTH\r\nBYTES\r\n": a RESP bulk string. Returns where it ends. */
+static char *put_bulk(char *at, struct text text)
 {
-    buffer_append_byte(out, '$');
-    buffer_append_number(out, text.length);
-    buffer_append(out, TEXT("\r\n"));
-    buffer_append(out, text);
-    buffer_append(out, TEXT("\r\n"));
+    char digits[20];
+    size_t first = sizeof(digits);
+    size_t number = text.length;
+    do {
+        digits[--first] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    *at++ = '$';
+    memcpy(at, digits + first, sizeof(digits) - first);
+    at += sizeof(digits) - first;
+    memcpy(at, "\r\n", 2);
+    at += 2;
+    if (text.length > 0) {
+        memcpy(at, text.data, text.length);
+        at += text.length;
+    }
+    memcpy(at, "\r\n", 2);
+    return at + 2;
+}
+
+/* Appends each of `texts` as a bulk string. Room is made once: this is done for every event. */
+static void append_bulks(struct buffer *out, size_t count, const struct text *texts)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        total += texts[i].length + BULK_OVERHEAD;
+    }
+    if (buffer_reserve(out, total) < 0) {
+        return;
+    }
+    char *at = out->data + out->length;
+    for (size_t i = 0; i < count; i++) {
+        at = put_bulk(at, texts[i]);
+    }
+    *at = '\0';
+    out->length = (size_t)(at - out->data);
 }
 
 static void append_count(struct buffer *out, size_t count)
@@ -193,9 +226,7 @@ int redis_command(struct redis *redis, struct redis_call *call, size_t count, co
         return status;
     }
     append_count(&request->bytes, count);
-    for (size_t i = 0; i < count; i++) {
-        append_bulk(&request->bytes, arguments[i]);
-    }
+    append_bulks(&request->bytes, count, arguments);
     return submit(redis, request);
 }
 
@@ -211,13 +242,10 @@ int redis_script_call(struct redis *redis, struct redis_call *call, const struct
     char number = (char)('0' + keys);
     request->argument_count = count;
     append_count(bytes, count + 3);
-    append_bulk(bytes, TEXT("EVALSHA"));
-    append_bulk(bytes, (struct text){.data = script->digest, .length = 40});
+    append_bulks(bytes, 2, (struct text[]){TEXT("EVALSHA"), {.data = script->digest, .length = 40}});
     request->tail = bytes->length;
-    append_bulk(bytes, (struct text){.data = &number, .length = 1});
-    for (size_t i = 0; i < count; i++) {
-        append_bulk(bytes, arguments[i]);
-    }
+    append_bulks(bytes, 1, &(struct text){.data = &number, .length = 1});
+    append_bulks(bytes, count, arguments);
     return submit(redis, request);
 }
 
@@ -226,8 +254,7 @@ static bool send_with_source(struct redis *redis, struct request *request)
 {
     struct buffer whole = {0};
     append_count(&whole, request->argument_count + 3);
-    append_bulk(&whole, TEXT("EVAL"));
-    append_bulk(&whole, text_of(request->script->source));
+    append_bulks(&whole, 2, (struct text[]){TEXT("EVAL"), text_of(request->script->source)});
     buffer_append(&whole, (struct text){.data = request->bytes.data + request->tail,
                                         .length = request->bytes.length - request->tail});
     bool sent = buffer_status(&whole) == 0 &&
@@ -349,9 +376,7 @@ static int greet_with(struct redis *redis, size_t count, const struct text *argu
     request->call = &redis->greeting;
     request->script = NULL;
     append_count(&request->bytes, count);
-    for (size_t i = 0; i < count; i++) {
-        append_bulk(&request->bytes, arguments[i]);
-    }
+    append_bulks(&request->bytes, count, arguments);
     redis->greetings++;
     return submit(redis, request);
 }

@@ -209,6 +209,16 @@ START_TEST(an_event_is_queued_once_however_often_it_comes)
 }
 END_TEST
 
+START_TEST(an_event_that_cannot_be_queued_is_not_marked_as_seen)
+{
+    (void)ask("SET {test}:events other");
+    ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_UNKNOWN);
+    ck_assert_int_eq(ask("EXISTS {test}:seen:evt_1"), 0);
+    (void)ask("DEL {test}:events");
+    ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_QUEUED);
+}
+END_TEST
+
 START_TEST(a_script_that_redis_has_forgotten_is_sent_again_unseen)
 {
     ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_QUEUED);
@@ -753,6 +763,7 @@ static void fill(TCase *tests)
 {
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, an_event_is_queued_once_however_often_it_comes);
+    tcase_add_test(tests, an_event_that_cannot_be_queued_is_not_marked_as_seen);
     tcase_add_test(tests, a_script_that_redis_has_forgotten_is_sent_again_unseen);
     tcase_add_test(tests, more_calls_than_the_limit_are_refused_at_once);
     tcase_add_test(tests, a_server_that_is_killed_leaves_the_outcome_unknown_and_is_found_again);
