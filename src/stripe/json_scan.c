@@ -30,11 +30,9 @@ static bool is_blank(char byte)
     return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
 }
 
-static void skip_blanks(struct scan *scan)
+/* A line end and the indentation behind it; any other blanks, too. */
+static void skip_indentation(struct scan *scan)
 {
-    if (scan->at == scan->end || (unsigned char)*scan->at > ' ') {
-        return; /* nearly always, except at the beginning of a line */
-    }
 #ifdef __SSE2__
     const __m128i space = _mm_set1_epi8(' ');
     scan->at += *scan->at == '\n';
@@ -51,6 +49,19 @@ static void skip_blanks(struct scan *scan)
     while (scan->at < scan->end && is_blank(*scan->at)) {
         scan->at++;
     }
+}
+
+/* Called between all tokens: what is usual there is decided here, and nothing is called. */
+static inline void skip_blanks(struct scan *scan)
+{
+    if (scan->at == scan->end || (unsigned char)*scan->at > ' ') {
+        return; /* none */
+    }
+    if (*scan->at == ' ' && scan->end - scan->at > 1 && (unsigned char)scan->at[1] > ' ') {
+        scan->at++; /* one, as behind a colon */
+        return;
+    }
+    skip_indentation(scan);
 }
 
 /* Steps over characters that stand for themselves: not '"', not '\', not a control character, not beyond ASCII. */
@@ -250,9 +261,11 @@ static bool scan_array(struct scan *scan, size_t depth, struct json_value *value
 static unsigned select_paths(const struct scan *scan, unsigned wanted, size_t depth, struct text name)
 {
     unsigned selected = 0;
-    for (size_t i = 0; i < scan->count; i++) {
+    for (unsigned rest = wanted; rest != 0; rest &= rest - 1) {
+        int i = __builtin_ctz(rest);
         const struct json_path *path = &scan->paths[i];
-        if ((wanted & (1u << i)) && depth < path->count && text_equal(path->names[depth], name)) {
+        if (depth < path->count && path->names[depth].length == name.length &&
+            memcmp(path->names[depth].data, name.data, name.length) == 0) {
             selected |= 1u << i;
         }
     }
@@ -262,8 +275,9 @@ static unsigned select_paths(const struct scan *scan, unsigned wanted, size_t de
 /* Gives `value` to the selected paths that end here; for the longer ones a later member undoes an earlier one's. */
 static void deliver(struct scan *scan, unsigned selected, size_t depth, const struct json_value *value)
 {
-    for (size_t i = 0; i < scan->count; i++) {
-        if ((selected & (1u << i)) && scan->paths[i].count == depth + 1) {
+    for (unsigned rest = selected; rest != 0; rest &= rest - 1) {
+        int i = __builtin_ctz(rest);
+        if (scan->paths[i].count == depth + 1) {
             scan->values[i] = *value;
         }
     }
@@ -271,10 +285,8 @@ static void deliver(struct scan *scan, unsigned selected, size_t depth, const st
 
 static void forget(struct scan *scan, unsigned selected)
 {
-    for (size_t i = 0; i < scan->count; i++) {
-        if (selected & (1u << i)) {
-            scan->values[i] = (struct json_value){.kind = SCANNED_ABSENT};
-        }
+    for (unsigned rest = selected; rest != 0; rest &= rest - 1) {
+        scan->values[__builtin_ctz(rest)] = (struct json_value){.kind = SCANNED_ABSENT};
     }
 }
 
