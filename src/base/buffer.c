@@ -7,6 +7,7 @@
 
 #include <openssl/crypto.h>
 
+#include "base/decimal.h"
 #include "base/utf8.h"
 
 int buffer_reserve(struct buffer *buffer, size_t extra)
@@ -130,13 +131,8 @@ void buffer_append_json(struct buffer *buffer, struct text text)
 
 void buffer_append_number(struct buffer *buffer, uint64_t number)
 {
-    char digits[20];
-    size_t first = sizeof(digits);
-    do {
-        digits[--first] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    buffer_append(buffer, (struct text){.data = digits + first, .length = sizeof(digits) - first});
+    char digits[DECIMAL_SIZE];
+    buffer_append(buffer, decimal_write(number, digits));
 }
 
 struct text buffer_text(const struct buffer *buffer)

@@ -4,11 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct text text_of(const char *string)
-{
-    return (struct text){.data = string, .length = string ? strlen(string) : 0};
-}
-
 bool text_equal(struct text a, struct text b)
 {
     return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/decimal.h"
+
 #define FAULT(name, status, code, message) static const struct http_fault name = {status, code, message}
 
 FAULT(fault_syntax, 400, "bad_request", "this is not an HTTP/1.1 request");
@@ -451,23 +453,21 @@ static const char *reason_phrase(int status)
 }
 
 /* Appends `text` at *at; the parts of a head together stay below HTTP_HEAD_MAXIMUM. */
-static void put(char **at, const char *text)
+static void put_text(char **at, struct text text)
 {
-    size_t length = strlen(text);
-    memcpy(*at, text, length);
-    *at += length;
+    memcpy(*at, text.data, text.length);
+    *at += text.length;
+}
+
+static void put(char **at, const char *string)
+{
+    put_text(at, text_of(string));
 }
 
 static void put_number(char **at, size_t number)
 {
-    char digits[24];
-    size_t first = sizeof(digits) - 1;
-    digits[first] = '\0';
-    do {
-        digits[--first] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    put(at, digits + first);
+    char digits[DECIMAL_SIZE];
+    put_text(at, decimal_write(number, digits));
 }
 
 size_t http_answer_head(const struct http_answer *answer, const char *date, const char *request_id,

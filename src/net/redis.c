@@ -12,6 +12,7 @@
 #include <openssl/evp.h>
 
 #include "base/buffer.h"
+#include "base/decimal.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -118,16 +119,11 @@ static void give_back(struct redis *redis, struct request *request)
 /* "$LENGTH\r\nBYTES\r\n": a RESP bulk string. Returns where it ends. */
 static char *put_bulk(char *at, struct text text)
 {
-    char digits[20];
-    size_t first = sizeof(digits);
-    size_t number = text.length;
-    do {
-        digits[--first] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
+    char digits[DECIMAL_SIZE];
+    struct text length = decimal_write(text.length, digits);
     *at++ = '$';
-    memcpy(at, digits + first, sizeof(digits) - first);
-    at += sizeof(digits) - first;
+    memcpy(at, length.data, length.length);
+    at += length.length;
     memcpy(at, "\r\n", 2);
     at += 2;
     if (text.length > 0) {

@@ -7,6 +7,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "base/decimal.h"
 #include "script_table.h"
 
 struct queue {
@@ -99,19 +100,6 @@ static void on_put(struct redis_call *call, const redisReply *reply)
     put->callback(put, outcome);
 }
 
-#define DECIMAL_SIZE 20
-
-/* `number` in decimal, at the end of `digits`. */
-static struct text decimal(uint64_t number, char digits[DECIMAL_SIZE])
-{
-    size_t first = DECIMAL_SIZE;
-    do {
-        digits[--first] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return (struct text){.data = digits + first, .length = DECIMAL_SIZE - first};
-}
-
 int queue_put(struct queue *queue, struct queue_put *put, const struct event *event, int64_t received_ms,
               struct text payload)
 {
@@ -127,9 +115,9 @@ int queue_put(struct queue *queue, struct queue_put *put, const struct event *ev
         event->session,
         event->account,
         event->livemode ? TEXT("true") : TEXT("false"),
-        decimal((uint64_t)event->created, created),
+        decimal_write((uint64_t)event->created, created),
         event->api_version,
-        decimal((uint64_t)received_ms, received),
+        decimal_write((uint64_t)received_ms, received),
         payload,
     };
     put->call.callback = on_put;

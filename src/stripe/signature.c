@@ -11,6 +11,8 @@
 #include <openssl/evp.h>
 #include <openssl/params.h>
 
+#include "base/decimal.h"
+
 #define MAC_LENGTH 32
 #define HEX_LENGTH 64
 
@@ -80,11 +82,12 @@ void signature_keys_free(struct signature_keys *keys)
 /* HMAC over "TIMESTAMP.BODY". A failure leaves a MAC that nobody can have sent: the comparison then fails. */
 static bool compute(EVP_MAC_CTX *context, int64_t timestamp, struct text body, unsigned char mac[MAC_LENGTH])
 {
-    char prefix[24];
-    int length = snprintf(prefix, sizeof(prefix), "%" PRId64 ".", timestamp);
+    char digits[DECIMAL_SIZE];
+    struct text prefix = decimal_write((uint64_t)timestamp, digits);
     size_t written = 0;
     return EVP_MAC_init(context, NULL, 0, NULL) == 1 &&
-           EVP_MAC_update(context, (const unsigned char *)prefix, (size_t)length) == 1 &&
+           EVP_MAC_update(context, (const unsigned char *)prefix.data, prefix.length) == 1 &&
+           EVP_MAC_update(context, (const unsigned char *)".", 1) == 1 &&
            EVP_MAC_update(context, (const unsigned char *)body.data, body.length) == 1 &&
            EVP_MAC_final(context, mac, &written, MAC_LENGTH) == 1 && written == MAC_LENGTH;
 }
