@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "app/answer.h"
 #include "base/buffer.h"
 #include "core/job.h"
 
@@ -11,29 +12,6 @@
  * What one loop counts. Each loop writes its own, without locks, and the admin listener adds them up: a counter has one
  * writer, so an increment is a load and a store.
  */
-enum telemetry_answer {
-    ANSWER_QUEUED,
-    ANSWER_DUPLICATE,
-    ANSWER_NOT_SELECTED, /* a type that IDENTIHOOK_EVENTS leaves out */
-    ANSWER_OTHER_MODE,   /* a mode that IDENTIHOOK_LIVEMODE leaves out */
-    ANSWER_SIGNATURE_MISSING,
-    ANSWER_SIGNATURE_MALFORMED,
-    ANSWER_SIGNATURE_MISMATCH,
-    ANSWER_SIGNATURE_STALE,
-    ANSWER_INVALID_EVENT,
-    ANSWER_NOT_FOUND,
-    ANSWER_METHOD_NOT_ALLOWED,
-    ANSWER_BAD_REQUEST, /* this and the next five: refused before it was a whole request */
-    ANSWER_REQUEST_TIMEOUT,
-    ANSWER_BODY_TOO_LARGE,
-    ANSWER_URL_TOO_LONG,
-    ANSWER_EXPECTATION_FAILED,
-    ANSWER_HEADERS_TOO_LARGE,
-    ANSWER_QUEUE_UNAVAILABLE,
-    ANSWER_OVERLOADED,
-    ANSWERS
-};
-
 enum telemetry_result { RESULT_DONE, RESULT_TRANSIENT, RESULT_PERMANENT, RESULTS };
 enum telemetry_ending {
     ENDING_DONE,

@@ -26,6 +26,7 @@ struct webhook_secret {
     struct secret value;
 };
 
+enum access_log_mode { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
 enum livemode_filter { LIVEMODE_ANY, LIVEMODE_LIVE, LIVEMODE_TEST };
 
 enum action { ACTION_EMAIL, ACTION_ONBOARDING, ACTIONS };
@@ -63,6 +64,7 @@ struct settings {
     uint64_t signature_tolerance_ms;
     unsigned events; /* bit N: enum event_kind N of stripe/event.h is queued */
     enum livemode_filter livemode;
+    enum access_log_mode access_log;
 
     uint64_t max_body;
     uint64_t max_header_bytes;

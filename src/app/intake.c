@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "app/access_log.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -31,36 +33,49 @@ struct pending {
     struct conn *conn; /* NULL: the client has gone; the event is queued all the same */
     uint64_t started_ns;
     uint64_t handed_ns; /* to Redis */
+    size_t event_length;
+    char event[EVENT_ID_MAXIMUM];
 };
 
 /* ---- answers */
 
-static void count_answer(struct intake *intake, enum telemetry_answer answer, uint64_t started_ns)
+/* Counts and logs an answer. To be called before it is given: the connection may be gone afterwards. */
+static void note(struct intake *intake, const struct access *access)
 {
-    telemetry_add(&intake->telemetry->answers[answer], 1);
-    if (started_ns != 0) {
-        telemetry_observe(&intake->telemetry->answer_time, clock_monotonic_ns() - started_ns);
+    telemetry_add(&intake->telemetry->answers[access->answer], 1);
+    if (access->duration_ns != 0) {
+        telemetry_observe(&intake->telemetry->answer_time, access->duration_ns);
+    }
+    if (access->conn) {
+        access_log(intake->settings->access_log, access);
     }
 }
 
-static void answer_received(struct conn *conn, bool duplicate)
+/* Answers as `kind` says; `message` is NULL where the kind has its own. */
+static void answer(struct conn *conn, enum answer kind, const char *message)
 {
+    const struct answer_kind *given = &answer_kinds[kind];
     struct http_answer answer = {
-        .status = 200,
-        .body = duplicate ? TEXT("{\"received\":true,\"duplicate\":true}")
-                          : TEXT("{\"received\":true,\"duplicate\":false}"),
+        .status = given->status,
+        .retry_after_s = given->status == 503 ? RETRY_AFTER_S : 0,
+        .allow = kind == ANSWER_METHOD_NOT_ALLOWED ? "POST" : NULL,
     };
-    conn_answer(conn, &answer);
+    if (given->status == 200) {
+        answer.body = kind == ANSWER_DUPLICATE ? TEXT("{\"received\":true,\"duplicate\":true}")
+                                               : TEXT("{\"received\":true,\"duplicate\":false}");
+        conn_answer(conn, &answer);
+    } else {
+        conn_answer_error(conn, &answer, given->code, message ? message : given->message);
+    }
 }
 
-static void answer_unavailable(struct conn *conn, bool overloaded)
+/* Notes and answers a request that came at `started_ns`; 0: not timed. */
+static void finish(struct intake *intake, struct conn *conn, enum answer kind, struct text event, uint64_t started_ns,
+                   const char *message)
 {
-    struct http_answer answer = {.status = 503, .retry_after_s = RETRY_AFTER_S};
-    if (overloaded) {
-        conn_answer_error(conn, &answer, "overloaded", "too many events wait to be stored; send it again later");
-    } else {
-        conn_answer_error(conn, &answer, "queue_unavailable", "the event could not be stored; send it again later");
-    }
+    uint64_t duration_ns = started_ns != 0 ? clock_monotonic_ns() - started_ns : 0;
+    note(intake, &(struct access){.conn = conn, .answer = kind, .event = event, .duration_ns = duration_ns});
+    answer(conn, kind, message);
 }
 
 /* ---- requests that wait for Redis */
@@ -94,54 +109,50 @@ static void set_waiting(struct intake *intake, size_t waiting)
 
 static void on_put(struct queue_put *put, enum queue_put_outcome outcome)
 {
-    static const enum telemetry_answer answers[] = {[QUEUE_PUT_QUEUED] = ANSWER_QUEUED,
-                                                    [QUEUE_PUT_DUPLICATE] = ANSWER_DUPLICATE,
-                                                    [QUEUE_PUT_UNKNOWN] = ANSWER_QUEUE_UNAVAILABLE};
+    static const enum answer answers[] = {[QUEUE_PUT_QUEUED] = ANSWER_QUEUED,
+                                          [QUEUE_PUT_DUPLICATE] = ANSWER_DUPLICATE,
+                                          [QUEUE_PUT_UNKNOWN] = ANSWER_QUEUE_UNAVAILABLE};
     struct pending *pending = CONTAINER_OF(put, struct pending, put);
     struct intake *intake = pending->intake;
     struct conn *conn = pending->conn;
     uint64_t now_ns = clock_monotonic_ns();
-    telemetry_add(&intake->telemetry->answers[answers[outcome]], 1);
-    telemetry_observe(&intake->telemetry->answer_time, now_ns - pending->started_ns);
     if (outcome != QUEUE_PUT_UNKNOWN) {
         telemetry_observe(&intake->telemetry->confirm_time, now_ns - pending->handed_ns);
     }
+    note(intake, &(struct access){.conn = conn,
+                                  .answer = answers[outcome],
+                                  .event = {.data = pending->event, .length = pending->event_length},
+                                  .duration_ns = now_ns - pending->started_ns});
     set_waiting(intake, intake->waiting - 1);
     give_back(intake, pending);
-    if (!conn) {
-        return;
-    }
-    if (outcome == QUEUE_PUT_UNKNOWN) {
-        answer_unavailable(conn, false);
-    } else {
-        answer_received(conn, outcome == QUEUE_PUT_DUPLICATE);
+    if (conn) {
+        answer(conn, answers[outcome], NULL);
     }
 }
 
-static void put_event(struct intake *intake, struct conn *conn, const struct event *event, struct text body,
-                      uint64_t started_ns)
+/* Hands the event to Redis. 0 or a negative code: then on_put() will not run. */
+static int put_event(struct intake *intake, struct conn *conn, const struct event *event, struct text body,
+                     uint64_t started_ns)
 {
     struct pending *pending = take_pending(intake);
-    int status = pending ? 0 : -ENOMEM;
-    if (pending) {
-        pending->intake = intake;
-        pending->conn = conn;
-        pending->started_ns = started_ns;
-        pending->handed_ns = clock_monotonic_ns();
-        pending->put.callback = on_put;
-        status = queue_put(intake->queue, &pending->put, event, clock_wall_ms(), body);
+    if (!pending) {
+        return -ENOMEM;
     }
-    if (status == 0) {
-        set_waiting(intake, intake->waiting + 1);
-        conn_set_waiting(conn, pending);
-        return;
-    }
-    if (pending) {
+    pending->intake = intake;
+    pending->conn = conn;
+    pending->started_ns = started_ns;
+    pending->handed_ns = clock_monotonic_ns();
+    pending->event_length = event->id.length;
+    memcpy(pending->event, event->id.data, event->id.length);
+    pending->put.callback = on_put;
+    int status = queue_put(intake->queue, &pending->put, event, clock_wall_ms(), body);
+    if (status < 0) {
         give_back(intake, pending);
+        return status;
     }
-    bool overloaded = status != -ENOTCONN;
-    count_answer(intake, overloaded ? ANSWER_OVERLOADED : ANSWER_QUEUE_UNAVAILABLE, started_ns);
-    answer_unavailable(conn, overloaded);
+    set_waiting(intake, intake->waiting + 1);
+    conn_set_waiting(conn, pending);
+    return 0;
 }
 
 static void on_gone(void *context, struct conn *conn, void *waiting)
@@ -175,21 +186,7 @@ static void log_bad_signature(struct intake *intake, struct conn *conn, struct t
              LOG_NUMBER("suppressed", suppressed));
 }
 
-static void refuse_signature(struct intake *intake, struct conn *conn, struct text header, struct text body,
-                             const struct signature_result *result, int64_t tolerance)
-{
-    static const char *const messages[SIGNATURE_VERDICTS] = {
-        [SIGNATURE_MISSING] = "the Stripe-Signature header is missing",
-        [SIGNATURE_MALFORMED] = "the Stripe-Signature header is not t=…,v1=…",
-        [SIGNATURE_MISMATCH] = "no signature in the Stripe-Signature header is one of this endpoint's for this body",
-        [SIGNATURE_STALE] = "the signature's time is too far from now",
-    };
-    log_bad_signature(intake, conn, header, body, result, tolerance);
-    struct http_answer answer = {.status = 400};
-    conn_answer_error(conn, &answer, signature_verdict_code(result->verdict), messages[result->verdict]);
-}
-
-static void refuse_event(struct conn *conn, const char *why)
+static void log_bad_event(const struct conn *conn, const char *why)
 {
     static struct log_limit limit;
     uint64_t suppressed;
@@ -197,8 +194,6 @@ static void refuse_event(struct conn *conn, const char *why)
         log_warn("signed request is not an event", LOG_STRING("why", why),
                  LOG_STRING("request_id", conn_request_id(conn)), LOG_NUMBER("suppressed", suppressed));
     }
-    struct http_answer answer = {.status = 400};
-    conn_answer_error(conn, &answer, "invalid_event", why);
 }
 
 static bool is_wanted_mode(const struct intake *intake, bool livemode)
@@ -213,22 +208,28 @@ static void take_event(struct intake *intake, struct conn *conn, struct text bod
     struct event event;
     const char *why;
     if (event_parse(body, &event, &why) != 0) {
-        count_answer(intake, ANSWER_INVALID_EVENT, started_ns);
-        refuse_event(conn, why);
-    } else if (event.kind == EVENT_OTHER || !(intake->settings->events & (1u << event.kind))) {
-        count_answer(intake, ANSWER_NOT_SELECTED, started_ns);
-        answer_received(conn, false);
-    } else if (!is_wanted_mode(intake, event.livemode)) {
-        count_answer(intake, ANSWER_OTHER_MODE, started_ns);
-        answer_received(conn, false);
-    } else {
-        put_event(intake, conn, &event, body, started_ns);
+        log_bad_event(conn, why);
+        finish(intake, conn, ANSWER_INVALID_EVENT, (struct text){0}, started_ns, why);
+        return;
+    }
+    if (event.kind == EVENT_OTHER || !(intake->settings->events & (1u << event.kind))) {
+        finish(intake, conn, ANSWER_NOT_SELECTED, event.id, started_ns, NULL);
+        return;
+    }
+    if (!is_wanted_mode(intake, event.livemode)) {
+        finish(intake, conn, ANSWER_OTHER_MODE, event.id, started_ns, NULL);
+        return;
+    }
+    int status = put_event(intake, conn, &event, body, started_ns);
+    if (status < 0) {
+        enum answer kind = status == -ENOTCONN ? ANSWER_QUEUE_UNAVAILABLE : ANSWER_OVERLOADED;
+        finish(intake, conn, kind, event.id, started_ns, NULL);
     }
 }
 
 static void take_request(struct intake *intake, struct conn *conn, const struct http_request *request)
 {
-    static const enum telemetry_answer answers[SIGNATURE_VERDICTS] = {
+    static const enum answer answers[SIGNATURE_VERDICTS] = {
         [SIGNATURE_MISSING] = ANSWER_SIGNATURE_MISSING,
         [SIGNATURE_MALFORMED] = ANSWER_SIGNATURE_MALFORMED,
         [SIGNATURE_MISMATCH] = ANSWER_SIGNATURE_MISMATCH,
@@ -243,50 +244,25 @@ static void take_request(struct intake *intake, struct conn *conn, const struct 
         take_event(intake, conn, request->body, started_ns);
         return;
     }
-    count_answer(intake, answers[result.verdict], started_ns);
-    refuse_signature(intake, conn, header, request->body, &result, tolerance);
+    log_bad_signature(intake, conn, header, request->body, &result, tolerance);
+    finish(intake, conn, answers[result.verdict], (struct text){0}, started_ns, NULL);
 }
 
 static void on_request(void *context, struct conn *conn, const struct http_request *request)
 {
     struct intake *intake = context;
     if (!text_equal(request->path, text_of(intake->settings->webhook_path))) {
-        struct http_answer answer = {.status = 404};
-        count_answer(intake, ANSWER_NOT_FOUND, 0);
-        conn_answer_error(conn, &answer, "not_found", "there is nothing at this path; post events to the webhook path");
+        finish(intake, conn, ANSWER_NOT_FOUND, (struct text){0}, 0, NULL);
     } else if (!text_equal(text_of(request->method), TEXT("POST"))) {
-        struct http_answer answer = {.status = 405, .allow = "POST"};
-        count_answer(intake, ANSWER_METHOD_NOT_ALLOWED, 0);
-        conn_answer_error(conn, &answer, "method_not_allowed", "use POST");
+        finish(intake, conn, ANSWER_METHOD_NOT_ALLOWED, (struct text){0}, 0, NULL);
     } else {
         take_request(intake, conn, request);
     }
 }
 
-static enum telemetry_answer answer_of(const struct http_fault *fault)
-{
-    switch (fault->status) {
-    case 408:
-        return ANSWER_REQUEST_TIMEOUT;
-    case 413:
-        return ANSWER_BODY_TOO_LARGE;
-    case 414:
-        return ANSWER_URL_TOO_LONG;
-    case 417:
-        return ANSWER_EXPECTATION_FAILED;
-    case 431:
-        return ANSWER_HEADERS_TOO_LARGE;
-    default:
-        return ANSWER_BAD_REQUEST;
-    }
-}
-
 static void on_refused(void *context, struct conn *conn, const struct http_fault *fault)
 {
-    struct intake *intake = context;
-    count_answer(intake, answer_of(fault), 0);
-    log_debug("request refused", LOG_NUMBER("status", fault->status), LOG_STRING("code", fault->code),
-              LOG_STRING("request_id", conn_request_id(conn)));
+    note(context, &(struct access){.conn = conn, .answer = answer_of_code(fault->code)});
 }
 
 const struct conn_handler intake_handler = {.on_request = on_request, .on_gone = on_gone, .on_refused = on_refused};

@@ -78,29 +78,12 @@ static void histogram(const struct scrape *scrape, const char *name, const char 
 
 static void render_ingest(const struct scrape *scrape)
 {
-    static const char *const answers[ANSWERS] = {
-        [ANSWER_QUEUED] = "queued",
-        [ANSWER_DUPLICATE] = "duplicate",
-        [ANSWER_NOT_SELECTED] = "not_selected",
-        [ANSWER_OTHER_MODE] = "other_mode",
-        [ANSWER_SIGNATURE_MISSING] = "signature_missing",
-        [ANSWER_SIGNATURE_MALFORMED] = "signature_malformed",
-        [ANSWER_SIGNATURE_MISMATCH] = "signature_mismatch",
-        [ANSWER_SIGNATURE_STALE] = "signature_stale",
-        [ANSWER_INVALID_EVENT] = "invalid_event",
-        [ANSWER_NOT_FOUND] = "not_found",
-        [ANSWER_METHOD_NOT_ALLOWED] = "method_not_allowed",
-        [ANSWER_BAD_REQUEST] = "bad_request",
-        [ANSWER_REQUEST_TIMEOUT] = "request_timeout",
-        [ANSWER_BODY_TOO_LARGE] = "body_too_large",
-        [ANSWER_URL_TOO_LONG] = "url_too_long",
-        [ANSWER_EXPECTATION_FAILED] = "expectation_failed",
-        [ANSWER_HEADERS_TOO_LARGE] = "headers_too_large",
-        [ANSWER_QUEUE_UNAVAILABLE] = "queue_unavailable",
-        [ANSWER_OVERLOADED] = "overloaded",
-    };
+    const char *codes[ANSWERS];
+    for (enum answer answer = 0; answer < ANSWERS; answer++) {
+        codes[answer] = answer_kinds[answer].code;
+    }
     head(scrape, "requests_total", "counter", "Requests to the webhook listener, by how they were answered.");
-    labelled(scrape, "requests_total", "answer", answers, ANSWERS, offsetof(struct telemetry, answers));
+    labelled(scrape, "requests_total", "answer", codes, ANSWERS, offsetof(struct telemetry, answers));
     histogram(scrape, "answer_duration_seconds", "From a whole request to its answer.",
               offsetof(struct telemetry, answer_time));
     histogram(scrape, "confirm_duration_seconds", "From handing an event to Redis to its confirmation.",

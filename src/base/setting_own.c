@@ -236,6 +236,19 @@ int setting_outputs(const struct setting *setting, struct settings *settings, st
     return 0;
 }
 
+int setting_access_log(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
+{
+    static const char *const words[] = {
+        [ACCESS_LOG_OFF] = "off", [ACCESS_LOG_ERRORS] = "errors", [ACCESS_LOG_ALL] = "all"};
+    int index = index_of(value, words, ARRAY_LENGTH(words));
+    if (index < 0) {
+        *fault = "is not off, errors or all";
+        return 0;
+    }
+    *(enum access_log_mode *)setting_field(settings, setting) = (enum access_log_mode)index;
+    return 0;
+}
+
 int setting_livemode(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
 {
     static const char *const words[] = {[LIVEMODE_ANY] = "any", [LIVEMODE_LIVE] = "live", [LIVEMODE_TEST] = "test"};

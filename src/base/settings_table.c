@@ -171,6 +171,10 @@ const struct setting settings_table[] = {
     {.name = "SSL_CERT_FILE", .read = setting_text, .offset = FIELD(ca_file),
      .example = "/etc/ssl/certs/ca-certificates.crt",
      .help = "authorities (PEM file) to trust in outgoing TLS instead of the system's"},
+    {.name = "IDENTIHOOK_ACCESS_LOG", .read = setting_access_log, .offset = FIELD(access_log), .fallback = "errors",
+     .example = "all",
+     .help = "a log line per answer of the webhook listener: off, errors (400 and more, at most ten a second of each "
+             "kind) or all"},
     {.name = "IDENTIHOOK_LOG_FORMAT", .read = setting_log_format, .offset = FIELD(log_format), .fallback = "auto",
      .example = "json",
      .help = "text or json; auto is text on a terminal, else json"},
