@@ -74,6 +74,7 @@ struct settings {
     uint64_t max_connections_per_address; /* 0: no limit */
     uint64_t max_requests_per_connection; /* 0: no limit */
     uint64_t max_pipelined;
+    uint64_t max_arriving_bytes;
     uint64_t max_in_flight;
     uint64_t max_in_flight_bytes;
     uint64_t header_timeout_ms;

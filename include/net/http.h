@@ -32,8 +32,9 @@ struct http_fault {
     const char *message; /* tells the client what to do */
 };
 
-/* Faults that are found outside of the parser. */
-extern const struct http_fault http_fault_timeout; /* 408 */
+/* Faults that are (also) found outside of the parser. */
+extern const struct http_fault http_fault_timeout;    /* 408 */
+extern const struct http_fault http_fault_overloaded; /* 503 */
 
 struct http_header {
     uint32_t name;
@@ -121,6 +122,9 @@ size_t http_answer_head(const struct http_answer *answer, const char *date, cons
 /* "Tue, 24 Nov 2026 10:00:00 GMT" (RFC 9110 section 5.6.7). */
 #define HTTP_DATE_SIZE 32
 void http_date(int64_t seconds, char date[HTTP_DATE_SIZE]);
+
+/* Bytes on the heap that `request` holds. */
+size_t http_request_memory(const struct http_request *request);
 
 /* Appends {"error":{"code":"…","message":"…"}}. */
 void http_error_body(struct buffer *body, const char *code, const char *message);

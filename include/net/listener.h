@@ -26,6 +26,7 @@ struct listener_counters {
     _Atomic uint64_t accepted;
     _Atomic uint64_t open;
     _Atomic uint64_t requests;
+    _Atomic uint64_t held;            /* bytes on the heap, of requests that are still arriving; now */
     _Atomic uint64_t timed_out;       /* closed at a deadline */
     _Atomic uint64_t turned_away;     /* closed at once: too many from one address */
     _Atomic uint64_t accept_failures; /* mostly for want of file descriptors */
@@ -42,6 +43,7 @@ struct listener_options {
     struct address_table *addresses; /* NULL: no limit by address; outlives the listener */
     uint64_t max_requests;           /* of one connection; 0: no limit */
     size_t max_pipelined;            /* bytes kept behind a request that is not answered yet */
+    size_t max_held;                 /* bytes of requests that are still arriving, of all connections together */
     bool joins_port; /* another listener of this process has the port already; otherwise a port in use is refused */
     struct tls_context *tls; /* NULL: plain HTTP; held as long as it is used */
     const struct conn_handler *handler;

@@ -78,6 +78,8 @@ static void write_listener_metrics(struct admin *admin)
     static const struct listener_metric metrics[] = {
         {"connections_open", "gauge", "Open connections to the webhook listener.",
          offsetof(struct listener_counters, open)},
+        {"arriving_bytes", "gauge", "Memory held for requests that are still arriving.",
+         offsetof(struct listener_counters, held)},
         {"connections_accepted_total", "counter", "Connections accepted.",
          offsetof(struct listener_counters, accepted)},
         {"connections_timed_out_total", "counter", "Connections ended at a deadline.",

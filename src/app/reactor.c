@@ -208,6 +208,14 @@ static int open_queue(struct reactor *reactor)
     return queue_open(&reactor->loop, &options, &reactor->queue);
 }
 
+/* A loop's part; at least what one request of the largest size needs, whose memory doubles as it grows. */
+static size_t share_of_arriving(const struct settings *settings)
+{
+    uint64_t least = 2 * (settings->max_body + settings->max_header_bytes);
+    uint64_t share = settings->max_arriving_bytes / settings->loops;
+    return (size_t)(share > least ? share : least);
+}
+
 static int open_ingest(struct reactor *reactor)
 {
     const struct settings *settings = reactor->options.settings;
@@ -227,6 +235,7 @@ static int open_ingest(struct reactor *reactor)
         .addresses = reactor->options.addresses,
         .max_requests = settings->max_requests_per_connection,
         .max_pipelined = (size_t)settings->max_pipelined,
+        .max_held = share_of_arriving(settings),
         .joins_port = reactor->options.number > 0,
         .tls = reactor->options.tls,
         .handler = &intake_handler,

@@ -42,13 +42,33 @@ static bool takes_input(const struct conn *conn)
     return conn->stage == CONN_IDLE || conn->stage == CONN_HEAD || conn->stage == CONN_BODY;
 }
 
+/* ---- memory */
+
+/* Charges the listener for what the connection holds now. */
+static void recount(struct conn *conn)
+{
+    struct listener *listener = conn->listener;
+    size_t held = conn->behind.capacity + (conn->incoming ? http_request_memory(&conn->incoming->request) : 0);
+    listener->held = listener->held - conn->held + held;
+    conn->held = held;
+    atomic_store_explicit(&listener->counters.held, listener->held, memory_order_relaxed);
+}
+
+static void give_back_incoming(struct conn *conn)
+{
+    if (conn->incoming) {
+        listener_give_back(conn->listener, conn->incoming);
+        conn->incoming = NULL;
+    }
+    recount(conn);
+}
+
 /* ---- closing */
 
 static void on_closed(uv_handle_t *handle)
 {
     struct conn *conn = handle->data;
     struct listener *listener = conn->listener;
-    buffer_wipe(&conn->behind);
     tls_stream_free(conn->tls);
     listener_forget(listener, conn);
 }
@@ -60,10 +80,8 @@ void conn_cut(struct conn *conn)
     }
     bool was_waiting = conn->stage == CONN_WAITING;
     conn_move(conn, CONN_CLOSED);
-    if (conn->incoming) {
-        listener_give_back(conn->listener, conn->incoming);
-        conn->incoming = NULL;
-    }
+    buffer_wipe(&conn->behind);
+    give_back_incoming(conn);
     uv_close((uv_handle_t *)&conn->tcp, on_closed);
     if (was_waiting) {
         const struct listener_options *options = &conn->listener->options;
@@ -284,10 +302,7 @@ static void refuse(struct conn *conn, const struct http_fault *fault)
     const struct listener_options *options = &conn->listener->options;
     struct http_answer refusal = {
         .status = fault->status, .close = true, .retry_after_s = fault->status == 503 ? 1 : 0};
-    if (conn->incoming) {
-        listener_give_back(conn->listener, conn->incoming);
-        conn->incoming = NULL;
-    }
+    give_back_incoming(conn);
     conn->is_head = false;
     listener_make_id(conn->listener, conn->id);
     if (options->handler->on_refused) {
@@ -308,6 +323,7 @@ static void next_request(struct conn *conn)
     }
     struct buffer behind = conn->behind;
     conn->behind = (struct buffer){0};
+    recount(conn);
     if (behind.length > 0) {
         feed(conn, behind.data, behind.length);
     }
@@ -325,6 +341,7 @@ static void hand_over(struct conn *conn)
     struct listener *listener = conn->listener;
     struct pooled_request *incoming = conn->incoming;
     conn->incoming = NULL;
+    recount(conn);
     conn->requests++;
     conn->is_head = incoming->request.is_head;
     conn->is_1_0 = incoming->request.is_1_0;
@@ -362,13 +379,32 @@ static bool begin_request(struct conn *conn)
 /* Keeps what came behind the request at hand, as far as it is allowed to be kept. */
 static void keep_behind(struct conn *conn, const char *data, size_t length)
 {
-    if (conn->behind.length + length > conn->listener->options.max_pipelined) {
+    const struct listener *listener = conn->listener;
+    if (conn->behind.length + length > listener->options.max_pipelined ||
+        listener->held + length > listener->options.max_held) {
         conn->overrun = true;
         (void)uv_read_stop((uv_stream_t *)&conn->tcp);
         return;
     }
     buffer_append(&conn->behind, (struct text){.data = data, .length = length});
     conn->overrun = conn->overrun || buffer_status(&conn->behind) < 0;
+    recount(conn);
+}
+
+/*
+ * Too much memory is held for requests that are still arriving: those that have been at it the longest are refused,
+ * until there is room. A flood of slow bodies thus costs the flood; a request that arrives at once holds nothing.
+ */
+static void make_room(struct listener *listener)
+{
+    while (listener->held > listener->options.max_held) {
+        struct list *oldest = list_first(&listener->stages[CONN_BODY]);
+        oldest = oldest ? oldest : list_first(&listener->stages[CONN_HEAD]);
+        if (!oldest) {
+            return;
+        }
+        refuse(LIST_OBJECT(oldest, struct conn, link), &http_fault_overloaded);
+    }
 }
 
 /* Feeds the parser once; returns how many bytes it took. */
@@ -395,6 +431,8 @@ static size_t feed_once(struct conn *conn, const char *data, size_t length)
         if (conn->stage != (request->head_done ? CONN_BODY : CONN_HEAD)) {
             conn_move(conn, request->head_done ? CONN_BODY : CONN_HEAD);
         }
+        recount(conn);
+        make_room(conn->listener);
         break;
     }
     return consumed;

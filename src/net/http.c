@@ -22,9 +22,10 @@ FAULT(fault_expect, 417, "expectation_failed", "the only expectation that can be
 FAULT(fault_head, 431, "headers_too_large", "the headers are too large, or too many");
 FAULT(fault_url, 414, "url_too_long", "the request target is too long");
 FAULT(fault_body, 413, "body_too_large", "the body is larger than this endpoint takes");
-FAULT(fault_memory, 503, "overloaded", "there is no memory left; try again later");
 const struct http_fault http_fault_timeout = {408, "request_timeout",
                                               "the request did not arrive in time; send it again"};
+const struct http_fault http_fault_overloaded = {503, "overloaded",
+                                                 "there is no room for this request; send it again later"};
 
 /* ---- the request object */
 
@@ -57,6 +58,11 @@ void http_request_reset(struct http_request *request)
         .head = head, .collected = collected, .headers = headers, .header_capacity = capacity, .line = HTTP_LINE_START};
 }
 
+size_t http_request_memory(const struct http_request *request)
+{
+    return request->head.capacity + request->collected.capacity + request->header_capacity * sizeof(struct http_header);
+}
+
 void http_request_free(struct http_request *request)
 {
     buffer_free(&request->head);
@@ -81,7 +87,7 @@ static int refuse(struct http_request *request, const struct http_fault *fault)
 static int keep(struct http_request *request, const char *at, size_t length)
 {
     buffer_append(&request->head, (struct text){.data = at, .length = length});
-    return buffer_status(&request->head) < 0 ? refuse(request, &fault_memory) : 0;
+    return buffer_status(&request->head) < 0 ? refuse(request, &http_fault_overloaded) : 0;
 }
 
 static int on_url(llhttp_t *parser, const char *at, size_t length)
@@ -100,7 +106,7 @@ static int add_header(struct http_request *request)
         size_t capacity = request->header_capacity ? request->header_capacity * 2 : 16;
         struct http_header *headers = realloc(request->headers, capacity * sizeof(*headers));
         if (!headers) {
-            return refuse(request, &fault_memory);
+            return refuse(request, &http_fault_overloaded);
         }
         request->headers = headers;
         request->header_capacity = capacity;
@@ -167,7 +173,7 @@ static int on_body(llhttp_t *parser, const char *at, size_t length)
     buffer_append(&request->collected, request->borrowed);
     request->borrowed = (struct text){0};
     buffer_append(&request->collected, (struct text){.data = at, .length = length});
-    return buffer_status(&request->collected) < 0 ? refuse(request, &fault_memory) : 0;
+    return buffer_status(&request->collected) < 0 ? refuse(request, &http_fault_overloaded) : 0;
 }
 
 static int on_message_complete(llhttp_t *parser)
@@ -363,7 +369,7 @@ static const struct http_fault *end_feed(struct http_request *request)
     }
     buffer_append(&request->collected, request->borrowed);
     request->borrowed = (struct text){0};
-    return buffer_status(&request->collected) < 0 ? &fault_memory : NULL;
+    return buffer_status(&request->collected) < 0 ? &http_fault_overloaded : NULL;
 }
 
 static const struct http_fault *fault_of(const struct http_request *request, enum llhttp_errno error)

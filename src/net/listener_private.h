@@ -34,6 +34,7 @@ struct listener {
     struct list stages[CONN_STAGES]; /* of struct conn, soonest deadline first */
     uint64_t stage_timeouts[CONN_STAGES];
     size_t open;
+    size_t held; /* bytes on the heap, of requests that are still arriving; see conn.c */
     bool parked; /* a client waits in the kernel's queue for a free place */
     bool draining;
     bool closing;
@@ -78,6 +79,7 @@ struct conn {
     llhttp_t parser;
     struct pooled_request *incoming; /* HEAD, BODY */
     struct buffer behind;            /* bytes behind the request at hand */
+    size_t held;                     /* its part of listener->held */
     void *waiting;
     char id[28];
 };
