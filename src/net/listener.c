@@ -1,3 +1,5 @@
+#define _GNU_SOURCE /* NOLINT(bugprone-reserved-identifier): for accept4() */
+
 #include "net/listener.h"
 
 #include <errno.h>
@@ -17,6 +19,7 @@
 #define TICK_MAXIMUM_MS 500
 #define TICK_MINIMUM_MS 10
 #define ACCEPT_PAUSE_MS 200
+#define ACCEPTED_AT_ONCE 64 /* then the connections that are open get their turn */
 
 static void on_tick(uv_timer_t *timer);
 
@@ -110,8 +113,10 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void stop_accepting(struct listener *listener)
 {
-    if (!uv_is_closing((uv_handle_t *)&listener->tcp)) {
-        uv_close((uv_handle_t *)&listener->tcp, on_handle_closed);
+    if (listener->socket >= 0) {
+        uv_close((uv_handle_t *)&listener->arrivals, on_handle_closed);
+        (void)close(listener->socket);
+        listener->socket = -1;
     }
 }
 
@@ -207,12 +212,12 @@ static bool is_within_limit(struct listener *listener, struct conn *conn)
     return conn->address != NULL;
 }
 
-static void accept_one(struct listener *listener)
+static void take_in(struct listener *listener, int descriptor)
 {
     struct conn *conn = calloc(1, sizeof(*conn));
     if (!conn) {
         listener_count(&listener->counters.accept_failures, 1);
-        listener->parked = true; /* tried again when a connection goes */
+        (void)close(descriptor);
         return;
     }
     conn->listener = listener;
@@ -224,8 +229,9 @@ static void accept_one(struct listener *listener)
         uint64_t interval = tick_interval(&listener->options);
         (void)uv_timer_start(&listener->tick, on_tick, interval, interval);
     }
-    if (uv_accept((uv_stream_t *)&listener->tcp, (uv_stream_t *)&conn->tcp) < 0) {
+    if (uv_tcp_open(&conn->tcp, descriptor) < 0) {
         listener_count(&listener->counters.accept_failures, 1);
+        (void)close(descriptor);
         conn_cut(conn);
         return;
     }
@@ -238,25 +244,24 @@ static void accept_one(struct listener *listener)
     conn_begin(conn);
 }
 
-static int start_listening(struct listener *listener);
+static void on_arrivals(uv_poll_t *arrivals, int status, int events);
 
-/* Accepting failed, mostly for want of descriptors. libuv would try again at once and for ever; so the socket goes, and
- * comes back when the pause is over. */
-static void on_pause_over(uv_timer_t *timer)
+/* Lets clients in again if there is room. */
+static void resume_accepting(struct listener *listener)
 {
-    struct listener *listener = timer->data;
-    if (listener->draining || listener->closing) {
-        return;
-    }
-    (void)uv_tcp_init(listener->loop, &listener->tcp);
-    listener->tcp.data = listener;
-    listener->open_handles++;
-    if (start_listening(listener) < 0) {
-        stop_accepting(listener);
-        (void)uv_timer_start(&listener->pause, on_pause_over, ACCEPT_PAUSE_MS, 0);
+    bool full = listener->open >= listener->options.max_connections;
+    bool busy = uv_is_active((uv_handle_t *)&listener->arrivals) || uv_is_active((uv_handle_t *)&listener->pause);
+    if (listener->socket >= 0 && !full && !busy) {
+        (void)uv_poll_start(&listener->arrivals, UV_READABLE, on_arrivals);
     }
 }
 
+static void on_pause_over(uv_timer_t *timer)
+{
+    resume_accepting(timer->data);
+}
+
+/* Accepting failed, mostly for want of descriptors: at once it would fail again. */
 static void pause_accepting(struct listener *listener, int status)
 {
     static struct log_limit limit;
@@ -267,23 +272,36 @@ static void pause_accepting(struct listener *listener, int status)
                   LOG_STRING("error", uv_strerror(status)), LOG_NUMBER("open", listener->open),
                   LOG_NUMBER("suppressed", suppressed));
     }
-    listener->parked = false;
-    stop_accepting(listener);
+    (void)uv_poll_stop(&listener->arrivals);
     (void)uv_timer_start(&listener->pause, on_pause_over, ACCEPT_PAUSE_MS, 0);
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+/*
+ * Clients are accepted here and not by libuv, which drops those who wait when descriptors run out, without a word. Who
+ * is not let in now waits in the kernel's queue.
+ */
+static void on_arrivals(uv_poll_t *arrivals, int status, int events)
 {
-    struct listener *listener = stream->data;
+    struct listener *listener = arrivals->data;
+    (void)events;
     if (status < 0) {
         pause_accepting(listener, status);
         return;
     }
-    if (listener->open >= listener->options.max_connections) {
-        listener->parked = true; /* until uv_accept() is called, libuv does not look at the socket again */
-        return;
+    for (int i = 0; i < ACCEPTED_AT_ONCE && listener->open < listener->options.max_connections; i++) {
+        int descriptor = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (descriptor >= 0) {
+            take_in(listener, descriptor);
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            pause_accepting(listener, -errno);
+            return;
+        }
     }
-    accept_one(listener);
+    if (listener->open >= listener->options.max_connections) {
+        (void)uv_poll_stop(arrivals);
+    }
 }
 
 void listener_forget(struct listener *listener, struct conn *conn)
@@ -293,10 +311,8 @@ void listener_forget(struct listener *listener, struct conn *conn)
     free(conn);
     listener->open--;
     atomic_store_explicit(&listener->counters.open, listener->open, memory_order_relaxed);
-    if (listener->parked && !listener->draining && !listener->closing) {
-        listener->parked = false;
-        accept_one(listener);
-    }
+    (void)uv_timer_stop(&listener->pause); /* now there is a descriptor */
+    resume_accepting(listener);
     maybe_drained(listener);
     maybe_closed(listener);
 }
@@ -344,11 +360,11 @@ static int open_socket(const struct endpoint *endpoint, bool joins)
     return descriptor;
 }
 
-static uint16_t bound_port(const uv_tcp_t *tcp)
+static uint16_t bound_port(int descriptor)
 {
     struct sockaddr_storage address;
-    int length = sizeof(address);
-    if (uv_tcp_getsockname(tcp, (struct sockaddr *)&address, &length) < 0) {
+    socklen_t length = sizeof(address);
+    if (getsockname(descriptor, (struct sockaddr *)&address, &length) < 0) {
         return 0;
     }
     in_port_t port = address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
@@ -362,21 +378,25 @@ static int start_listening(struct listener *listener)
     if (descriptor < 0) {
         return descriptor;
     }
-    int status = uv_tcp_open(&listener->tcp, descriptor);
+    int status = listen(descriptor, BACKLOG) < 0 ? -errno : 0;
+    if (status == 0) {
+        status = uv_poll_init(listener->loop, &listener->arrivals, descriptor);
+    }
     if (status < 0) {
         (void)close(descriptor);
         return status;
     }
-    status = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);
-    if (status == 0) {
-        listener->endpoint.port = bound_port(&listener->tcp);
-        listener->options.joins_port = true; /* when it is opened anew, after a pause */
-    }
-    return status;
+    listener->socket = descriptor;
+    listener->arrivals.data = listener;
+    listener->open_handles++;
+    listener->endpoint.port = bound_port(descriptor);
+    resume_accepting(listener);
+    return 0;
 }
 
 static void init(struct listener *listener, uv_loop_t *loop, const struct listener_options *options)
 {
+    listener->socket = -1;
     listener->loop = loop;
     listener->options = *options;
     for (enum conn_stage stage = 0; stage < CONN_STAGES; stage++) {
@@ -390,13 +410,11 @@ static void init(struct listener *listener, uv_loop_t *loop, const struct listen
     listener->stage_timeouts[CONN_LEAVING] = LEAVING_MS;
     list_init(&listener->free_requests);
     random_hex(listener->id_prefix, 8);
-    (void)uv_tcp_init(loop, &listener->tcp);
     (void)uv_timer_init(loop, &listener->tick);
     (void)uv_timer_init(loop, &listener->pause);
-    listener->tcp.data = listener;
     listener->tick.data = listener;
     listener->pause.data = listener;
-    listener->open_handles = 3;
+    listener->open_handles = 2;
 }
 
 static void ignore(void *context)

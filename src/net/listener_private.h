@@ -24,9 +24,10 @@ enum conn_stage {
 #define LEAVING_MS 1000
 
 struct listener {
-    uv_tcp_t tcp;
-    uv_timer_t tick;  /* runs while there are connections */
-    uv_timer_t pause; /* accepting resumes: after a failure to accept */
+    int socket;         /* -1: closed */
+    uv_poll_t arrivals; /* active while clients are let in */
+    uv_timer_t tick;    /* runs while there are connections */
+    uv_timer_t pause;   /* runs after a failure to accept, until the next try */
     uv_loop_t *loop;
     struct listener_options options;
     struct listener_counters counters;
@@ -35,7 +36,6 @@ struct listener {
     uint64_t stage_timeouts[CONN_STAGES];
     size_t open;
     size_t held; /* bytes on the heap, of requests that are still arriving; see conn.c */
-    bool parked; /* a client waits in the kernel's queue for a free place */
     bool draining;
     bool closing;
     uint64_t drain_deadline_ms;
