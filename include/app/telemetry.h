@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,7 +43,7 @@ struct telemetry {
     _Atomic uint64_t in_process;        /* now */
     _Atomic uint64_t redis_ready;       /* 0 or 1, now */
     _Atomic uint64_t waiting_for_redis; /* events, now */
-    _Atomic uint64_t heartbeat_ms;      /* monotonic; when the loop last turned */
+    _Atomic uint64_t heartbeat_ms;      /* monotonic; when the loop last turned. 0: not yet, or it has ended */
     _Atomic uint64_t lag_ns;            /* how late the last heartbeat was */
 };
 
@@ -62,6 +63,10 @@ static inline uint64_t telemetry_get(const _Atomic uint64_t *value)
 }
 
 void telemetry_observe(struct telemetry_histogram *histogram, uint64_t nanoseconds);
+
+/* False when one of `count` loops has not turned for `allowed_ms`; one that has not begun or has ended does not count.
+ */
+bool telemetry_loops_turn(const struct telemetry *const *loops, size_t count, uint64_t now_ms, uint64_t allowed_ms);
 
 /* Appends the sum of `count` loops' figures in Prometheus's text format. */
 void telemetry_render(const struct telemetry *const *loops, size_t count, struct buffer *out);

@@ -9,16 +9,24 @@
 
 /* ---- health and readiness */
 
+struct loops {
+    const struct telemetry *telemetry[256];
+    size_t count;
+};
+
+static struct loops loops_of(const struct admin *admin)
+{
+    struct loops loops = {.count = admin->reactor_count};
+    for (size_t i = 0; i < loops.count; i++) {
+        loops.telemetry[i] = reactor_telemetry(admin->reactors[i]);
+    }
+    return loops;
+}
+
 static bool loops_turn(const struct admin *admin)
 {
-    uint64_t now = clock_monotonic_ms();
-    for (size_t i = 0; i < admin->reactor_count; i++) {
-        uint64_t beat = telemetry_get(&reactor_telemetry(admin->reactors[i])->heartbeat_ms);
-        if (beat != 0 && now > beat + HEALTH_STUCK_MS) {
-            return false;
-        }
-    }
-    return true;
+    struct loops loops = loops_of(admin);
+    return telemetry_loops_turn(loops.telemetry, loops.count, clock_monotonic_ms(), HEALTH_STUCK_MS);
 }
 
 static bool redis_is_there(const struct admin *admin)
@@ -108,11 +116,8 @@ static void write_listener_metrics(struct admin *admin)
 
 static int write_metrics(struct admin *admin)
 {
-    const struct telemetry *loops[256];
-    for (size_t i = 0; i < admin->reactor_count; i++) {
-        loops[i] = reactor_telemetry(admin->reactors[i]);
-    }
-    telemetry_render(loops, admin->reactor_count, &admin->body);
+    struct loops loops = loops_of(admin);
+    telemetry_render(loops.telemetry, loops.count, &admin->body);
     write_listener_metrics(admin);
     buffer_append_format(
         &admin->body,

@@ -42,6 +42,7 @@ static void on_queue_closed(void *context)
 {
     struct reactor *reactor = context;
     reactor->queue = NULL;
+    telemetry_set(&reactor->telemetry.heartbeat_ms, 0);
     uv_close((uv_handle_t *)&reactor->heartbeat, NULL);
     uv_close((uv_handle_t *)&reactor->wake, NULL);
 }
@@ -191,6 +192,12 @@ void reactor_free(struct reactor *reactor)
 
 /* ---- opening */
 
+/* This loop's share of what all of them together may have. */
+static size_t share(const struct settings *settings, uint64_t total)
+{
+    return (size_t)((total + settings->loops - 1) / settings->loops);
+}
+
 static int open_queue(struct reactor *reactor)
 {
     const struct settings *settings = reactor->options.settings;
@@ -200,8 +207,8 @@ static int open_queue(struct reactor *reactor)
         .name = reactor->name,
         .call_timeout_ms = settings->enqueue_timeout_ms,
         .dedupe_window_ms = settings->dedupe_window_ms,
-        .max_calls = (size_t)(settings->max_in_flight / settings->loops) + 1,
-        .max_bytes = (size_t)(settings->max_in_flight_bytes / settings->loops) + 1,
+        .max_calls = share(settings, settings->max_in_flight),
+        .max_bytes = share(settings, settings->max_in_flight_bytes),
         .on_state = on_queue_state,
         .context = reactor,
     };
@@ -231,7 +238,7 @@ static int open_ingest(struct reactor *reactor)
         .header_timeout_ms = settings->header_timeout_ms,
         .request_timeout_ms = settings->request_timeout_ms,
         .idle_timeout_ms = settings->idle_timeout_ms,
-        .max_connections = (size_t)((settings->max_connections + settings->loops - 1) / settings->loops),
+        .max_connections = share(settings, settings->max_connections),
         .addresses = reactor->options.addresses,
         .max_requests = settings->max_requests_per_connection,
         .max_pipelined = (size_t)settings->max_pipelined,

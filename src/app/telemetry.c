@@ -20,6 +20,17 @@ void telemetry_observe(struct telemetry_histogram *histogram, uint64_t nanosecon
     telemetry_add(&histogram->sum_ns, nanoseconds);
 }
 
+bool telemetry_loops_turn(const struct telemetry *const *loops, size_t count, uint64_t now_ms, uint64_t allowed_ms)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t beat = telemetry_get(&loops[i]->heartbeat_ms);
+        if (beat != 0 && now_ms > beat + allowed_ms) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- rendering */
 
 struct scrape {

@@ -10,7 +10,7 @@ import { Child } from '../lib/child.mjs';
 import { freePort, send } from '../lib/http_client.mjs';
 import { binary, environment } from '../lib/identihook.mjs';
 import { World, composeEvent, key, newSecret } from '../lib/world.mjs';
-import { until } from '../lib/wait.mjs';
+import { pause, until } from '../lib/wait.mjs';
 
 describe('a role', { concurrency: 8 }, () => {
   test('ingest receives and queues, needs no key, and processes nothing', async (t) => {
@@ -59,6 +59,22 @@ describe('the admin listener', { concurrency: 8 }, () => {
     const world = await World.open(t);
     assert.equal((await world.program.look('/secrets')).status, 404);
     assert.equal((await world.program.look('/webhook')).status, 404);
+  });
+});
+
+describe('while it ends', { concurrency: 8 }, () => {
+  test('/healthz stays green, also when one loop has long ended and another has not', async (t) => {
+    const STUCK_MS = 5000; // HEALTH_STUCK_MS
+    const world = await World.open(t, { settings: { IDENTIHOOK_LOOPS: '2', IDENTIHOOK_SHUTDOWN_TIMEOUT: '30s' } });
+    const release = world.onboarding.hold();
+    await world.deliver(world.pair('verified').event);
+    await world.onboarding.updates.atLeast(1);
+    const ended = world.program.stop();
+    for (const end = Date.now() + STUCK_MS + 1000; Date.now() < end; await pause(200)) {
+      assert.equal((await world.program.look('/healthz')).status, 200);
+    }
+    release();
+    assert.deepEqual(await ended, { code: 0, signal: null });
   });
 });
 

@@ -159,8 +159,43 @@ START_TEST(a_scrape_during_the_counting_is_consistent_and_nothing_is_lost)
 }
 END_TEST
 
+/* At 10 s, with 5 s allowed. */
+static bool loops_turn(uint64_t first_beat_ms, uint64_t second_beat_ms)
+{
+    telemetry_set(&first.heartbeat_ms, first_beat_ms);
+    telemetry_set(&second.heartbeat_ms, second_beat_ms);
+    return telemetry_loops_turn(loops, ARRAY_LENGTH(loops), 10000, 5000);
+}
+
+START_TEST(one_loop_that_does_not_turn_is_noticed_whichever_it_is)
+{
+    ck_assert(loops_turn(9900, 9500));
+    ck_assert(loops_turn(5000, 5000));
+    ck_assert(!loops_turn(4999, 9900));
+    ck_assert(!loops_turn(9900, 4999));
+    ck_assert(!loops_turn(1, 1));
+}
+END_TEST
+
+START_TEST(a_loop_that_beat_after_the_question_was_asked_turns)
+{
+    ck_assert(loops_turn(10001, 20000));
+}
+END_TEST
+
+START_TEST(a_loop_that_has_not_begun_or_has_ended_is_not_stuck)
+{
+    ck_assert(loops_turn(0, 9900));
+    ck_assert(loops_turn(0, 0));
+    ck_assert(!loops_turn(0, 4999));
+}
+END_TEST
+
 static void fill(TCase *tests)
 {
+    tcase_add_test(tests, one_loop_that_does_not_turn_is_noticed_whichever_it_is);
+    tcase_add_test(tests, a_loop_that_beat_after_the_question_was_asked_turns);
+    tcase_add_test(tests, a_loop_that_has_not_begun_or_has_ended_is_not_stuck);
     tcase_add_test(tests, figures_of_all_loops_are_added_up);
     tcase_add_test(tests, a_histogram_counts_up_and_its_bounds_belong_to_their_buckets);
     tcase_add_test(tests, the_text_is_what_prometheus_reads);
