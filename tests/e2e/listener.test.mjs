@@ -1,4 +1,4 @@
-// The listener in the open: TLS, limits, and clients that mean no good.
+// The listener in the open: TLS, and the limits of one connection. For crowds, see abuse.test.mjs.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -198,88 +198,10 @@ describe('over TLS', { concurrency: 4 }, () => {
   });
 });
 
-/** Opens `count` connections that send `bytes` and then nothing; gives those that are still open when asked. */
-function crowd(t, port, count, bytes = '') {
-  const sockets = Array.from({ length: count }, () => {
-    const socket = net.connect(port, '127.0.0.1', () => socket.write(bytes));
-    socket
-      .on('error', () => {})
-      .on('close', () => (socket.gone = true))
-      .resume();
-    return socket;
-  });
-  t.after(() => sockets.forEach((socket) => socket.destroy()));
-  return { open: () => sockets.filter((socket) => !socket.gone).length, sockets };
-}
-
-describe('against a crowd', { concurrency: 4 }, () => {
+describe('a connection has limits:', { concurrency: 4 }, () => {
   const portOf = (world) => Number(new URL(world.program.url).port);
 
-  test('one address gets its share of connections and no more', async (t) => {
-    const world = await World.open(t, { settings: { IDENTIHOOK_MAX_CONNECTIONS_PER_ADDRESS: '5' } });
-    const { open, sockets } = crowd(t, portOf(world), 20);
-    await until(() => open() === 5, 'all but five to be closed');
-    sockets.forEach((socket) => socket.destroy());
-    const { event } = world.pair('verified');
-    await until(async () => (await world.deliver(event).catch(() => ({}))).status === 200, 'a place to be free again');
-  });
-
-  test('slow heads and slow bodies get 408, and honest requests are answered meanwhile', async (t) => {
-    const world = await World.open(t, {
-      settings: { IDENTIHOOK_HEADER_TIMEOUT: '500ms', IDENTIHOOK_REQUEST_TIMEOUT: '500ms' },
-    });
-    const heads = crowd(t, portOf(world), 100, 'POST /webhook HTTP/1.1\r\nHost: a\r\nX-');
-    const bodies = crowd(t, portOf(world), 100, 'POST /webhook HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{');
-    let answers = 0;
-    for (const { sockets } of [heads, bodies]) {
-      for (const socket of sockets) socket.on('data', (data) => (answers += String(data).startsWith('HTTP/1.1 408')));
-    }
-    assert.equal((await world.deliver(world.pair('verified').event)).status, 200);
-    await until(() => heads.open() + bodies.open() === 0, 'all of them to be gone');
-    assert.equal(answers, 200);
-  });
-
-  test('clients beyond the limit wait for a place, and get it', async (t) => {
-    const world = await World.open(t, { settings: { IDENTIHOOK_MAX_CONNECTIONS: '4', IDENTIHOOK_LOOPS: '1' } });
-    const { sockets } = crowd(t, portOf(world), 4);
-    await until(
-      async () => /identihook_connections_open 4\n/.test((await world.program.look('/metrics')).text),
-      'four connections',
-    );
-    let answered = false;
-    const delivery = world.deliver(world.pair('verified').event).then((answer) => {
-      answered = true;
-      return answer;
-    });
-    assert.equal((await world.program.look('/healthz')).status, 200);
-    assert.equal(answered, false);
-    sockets[0].destroy();
-    assert.equal((await delivery).status, 200);
-  });
-
-  test('a client that does not take its answers is cut', async (t) => {
-    const world = await World.open(t, {
-      settings: { IDENTIHOOK_REQUEST_TIMEOUT: '500ms', IDENTIHOOK_IDLE_TIMEOUT: '500ms' },
-    });
-    const socket = net.connect(portOf(world), '127.0.0.1');
-    let closed = false;
-    socket
-      .on('error', () => {})
-      .on('close', () => (closed = true))
-      .pause();
-    const request = 'GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(1000);
-    for (let i = 0; i < 200 && !closed; i++) {
-      if (!socket.write(request))
-        await Promise.race([
-          new Promise((resolve) => socket.once('drain', resolve)),
-          new Promise((resolve) => socket.once('close', resolve)),
-        ]);
-    }
-    await until(() => closed, 'the connection to be cut');
-    assert.equal((await world.deliver(world.pair('verified').event)).status, 200);
-  });
-
-  test('a connection is closed after as many requests as it may make', async (t) => {
+  test('it is closed after as many requests as it may make', async (t) => {
     const world = await World.open(t, { settings: { IDENTIHOOK_MAX_REQUESTS_PER_CONNECTION: '3' } });
     const socket = net.connect(portOf(world), '127.0.0.1');
     let text = '';
@@ -293,7 +215,7 @@ describe('against a crowd', { concurrency: 4 }, () => {
     assert.match(text, /Connection: close/);
   });
 
-  test('more than may be pipelined ends the connection after the answer at hand', async (t) => {
+  test('more than may be pipelined ends it after the answer at hand', async (t) => {
     const world = await World.open(t, { settings: { IDENTIHOOK_MAX_PIPELINED: '1k' } });
     const { body } = composeEvent('verified', { session: world.session().id });
     const first = `POST /webhook HTTP/1.1\r\nHost: a\r\nStripe-Signature: ${sign(body, world.secret)}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;

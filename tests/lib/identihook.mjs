@@ -36,11 +36,13 @@ export class Identihook {
 
   /**
    * Starts it and waits until it listens and, unless `ready` is false, says that it is ready. `settings` are environment
-   * variables.
+   * variables; `openFiles` limits its file descriptors.
    */
-  static async start(settings, { words = [], ready = true, within } = {}) {
+  static async start(settings, { words = [], ready = true, openFiles, within } = {}) {
     const program = new Identihook();
-    program.child = new Child(binary(), ['serve', ...words], {
+    const limits = openFiles ? ['prlimit', `--nofile=${openFiles}`] : [];
+    const [command, ...rest] = [...limits, binary(), 'serve', ...words];
+    program.child = new Child(command, rest, {
       env: environment({ IDENTIHOOK_LOG_FORMAT: 'json', ...settings }),
       onLine: (line) => program.#log(line),
     });
@@ -94,5 +96,12 @@ export class Identihook {
   /** GET on the admin listener. */
   look(path) {
     return send(`${this.admin}${path}`);
+  }
+
+  /** The figure `identihook_NAME` of /metrics; NAME may have labels. */
+  async metric(name) {
+    const { text } = await this.look('/metrics');
+    const line = text.split('\n').find((one) => one.startsWith(`identihook_${name} `));
+    return Number(line.split(' ')[1]);
   }
 }
