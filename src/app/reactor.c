@@ -218,9 +218,9 @@ static int open_queue(struct reactor *reactor)
 /* A loop's part; at least what one request of the largest size needs, whose memory doubles as it grows. */
 static size_t share_of_arriving(const struct settings *settings)
 {
-    uint64_t least = 2 * (settings->max_body + settings->max_header_bytes);
-    uint64_t share = settings->max_arriving_bytes / settings->loops;
-    return (size_t)(share > least ? share : least);
+    size_t least = 2 * (size_t)(settings->max_body + settings->max_header_bytes);
+    size_t part = share(settings, settings->max_arriving_bytes);
+    return part > least ? part : least;
 }
 
 static int open_ingest(struct reactor *reactor)

@@ -16,7 +16,7 @@ describe('requests that are still arriving', () => {
     World.open(t, {
       settings: { IDENTIHOOK_MAX_ARRIVING_BYTES: '1M', IDENTIHOOK_MAX_BODY: '128k', IDENTIHOOK_LOOPS: '1' },
     });
-  const arriving = (world) => world.program.metric('identihook_arriving_bytes');
+  const arriving = (world) => world.program.metric('arriving_bytes');
 
   /** A client that sends all but the last byte of a body, and that byte's sender. */
   async function begin(t, world, event) {
