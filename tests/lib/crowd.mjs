@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 
-import { pause } from './wait.mjs';
+import { before, pause } from './wait.mjs';
 import { composeEvent } from './world.mjs';
 
 /** Connections that send what they are told, take what comes, and count both. */
@@ -59,7 +59,7 @@ export class Crowd {
   drip(bytes, ms) {
     this.#dripping = setInterval(() => {
       for (const { socket } of this.members) if (socket.writable && !socket.connecting) socket.write(bytes);
-    }, ms);
+    }, ms).unref();
   }
 
   /** Resets every connection: no farewell, and unsent bytes are lost. */
@@ -73,21 +73,22 @@ export class Crowd {
   }
 }
 
-/** Delivers one signed event after the other, until it is told to stop, or its test `t` ends. */
+/** Delivers one signed event after the other, until one is not answered 200, or it is told to stop. */
 export class HonestClient {
   answers = [];
   #stopped = false;
 
-  constructor(t, world, options = {}) {
-    t.after(() => (this.#stopped = true));
+  constructor(world, options = {}) {
     this.done = this.#run(world, options);
   }
 
   async #run(world, options) {
     while (!this.#stopped) {
       const started = Date.now();
-      const { status } = await world.deliver(composeEvent('verified'), options).catch((error) => ({ status: error }));
+      const delivery = before(world.deliver(composeEvent('verified'), options), 'an answer');
+      const { status } = await delivery.catch(({ message }) => ({ status: message }));
       this.answers.push({ status, ms: Date.now() - started });
+      this.#stopped ||= status !== 200;
       await pause(20);
     }
   }
