@@ -362,14 +362,16 @@ static int open_socket(const struct endpoint *endpoint, bool joins)
 
 static uint16_t bound_port(int descriptor)
 {
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr_in6 six;
+        struct sockaddr_in four;
+        struct sockaddr any;
+    } address = {0};
     socklen_t length = sizeof(address);
-    if (getsockname(descriptor, (struct sockaddr *)&address, &length) < 0) {
+    if (getsockname(descriptor, &address.any, &length) < 0) {
         return 0;
     }
-    in_port_t port = address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
-                                                   : ((struct sockaddr_in *)&address)->sin_port;
-    return ntohs(port);
+    return ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
 }
 
 static int start_listening(struct listener *listener)
