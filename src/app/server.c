@@ -368,7 +368,9 @@ int server_run(const struct server_options *options)
 {
     struct server server = {.options = *options};
     fit_files(options->settings);
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT); /* before there are threads */
+    if (options->works) {
+        (void)curl_global_init(CURL_GLOBAL_DEFAULT); /* before there are threads */
+    }
     int status = init_loop(&server);
     if (status < 0) {
         return status;
@@ -386,7 +388,9 @@ int server_run(const struct server_options *options)
     address_table_free(server.addresses);
     admin_free(&server.admin);
     (void)uv_loop_close(&server.loop);
-    curl_global_cleanup();
+    if (options->works) {
+        curl_global_cleanup();
+    }
     log_info("stopped", LOG_NUMBER("status", status));
     return status;
 }
