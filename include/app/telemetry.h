@@ -8,6 +8,7 @@
 #include "app/answer.h"
 #include "base/buffer.h"
 #include "core/job.h"
+#include "stripe/signature_help.h"
 
 /*
  * What one loop counts. Each loop writes its own, without locks, and the admin listener adds them up: a counter has one
@@ -33,9 +34,10 @@ struct telemetry_histogram {
 
 struct telemetry {
     _Atomic uint64_t answers[ANSWERS];
-    struct telemetry_histogram answer_time;  /* request complete to answer written */
-    struct telemetry_histogram confirm_time; /* event handed to Redis to its confirmation */
-    _Atomic uint64_t taken[3];               /* by enum inbox_source */
+    _Atomic uint64_t signature_causes[SIGNATURE_CAUSES]; /* of those refusals that were looked into */
+    struct telemetry_histogram answer_time;              /* request complete to answer written */
+    struct telemetry_histogram confirm_time;             /* event handed to Redis to its confirmation */
+    _Atomic uint64_t taken[3];                           /* by enum inbox_source */
     _Atomic uint64_t fetches[RESULTS];
     struct telemetry_histogram fetch_time;
     _Atomic uint64_t effects[JOB_EFFECTS_MAXIMUM][RESULTS]; /* by enum action */

@@ -168,18 +168,19 @@ static void on_gone(void *context, struct conn *conn, void *waiting)
 /* ---- refusing */
 
 /* The operator is told the likely cause; the client, which may be anyone, only what is wrong. */
-static void log_bad_signature(struct intake *intake, struct conn *conn, struct text header, struct text body,
+static void explain_signature(struct intake *intake, struct conn *conn, struct text header, struct text body,
                               const struct signature_result *result, int64_t tolerance)
 {
     static struct log_limit limits[SIGNATURE_VERDICTS];
     uint64_t suppressed;
-    if (!log_is_on(LOG_WARN) || !log_limit_pass(&limits[result->verdict], HELP_INTERVAL_MS, &suppressed)) {
+    if (!log_limit_pass(&limits[result->verdict], HELP_INTERVAL_MS, &suppressed)) {
         return;
     }
     struct signature_help help;
     char peer[CONN_PEER_SIZE];
     conn_peer(conn, peer);
     signature_explain(intake->keys, header, body, result, tolerance, &help);
+    telemetry_add(&intake->telemetry->signature_causes[help.cause], 1);
     log_warn("signature refused", LOG_STRING("code", signature_verdict_code(result->verdict)),
              LOG_STRING("cause", signature_cause_name(help.cause)), LOG_STRING("help", help.message),
              LOG_STRING("peer", peer), LOG_STRING("request_id", conn_request_id(conn)),
@@ -244,7 +245,7 @@ static void take_request(struct intake *intake, struct conn *conn, const struct 
         take_event(intake, conn, request->body, started_ns);
         return;
     }
-    log_bad_signature(intake, conn, header, request->body, &result, tolerance);
+    explain_signature(intake, conn, header, request->body, &result, tolerance);
     finish(intake, conn, answers[result.verdict], (struct text){0}, started_ns, NULL);
 }
 

@@ -95,6 +95,14 @@ static void render_ingest(const struct scrape *scrape)
     }
     head(scrape, "requests_total", "counter", "Requests to the webhook listener, by how they were answered.");
     labelled(scrape, "requests_total", "answer", codes, ANSWERS, offsetof(struct telemetry, answers));
+    const char *causes[SIGNATURE_CAUSES];
+    for (enum signature_cause cause = 0; cause < SIGNATURE_CAUSES; cause++) {
+        causes[cause] = signature_cause_name(cause);
+    }
+    head(scrape, "signature_causes_total", "counter",
+         "Refused signatures that were looked into, at most one a second of each code, by their likely cause.");
+    labelled(scrape, "signature_causes_total", "cause", causes, SIGNATURE_CAUSES,
+             offsetof(struct telemetry, signature_causes));
     histogram(scrape, "answer_duration_seconds", "From a whole request to its answer.",
               offsetof(struct telemetry, answer_time));
     histogram(scrape, "confirm_duration_seconds", "From handing an event to Redis to its confirmation.",

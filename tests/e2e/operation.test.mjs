@@ -171,6 +171,7 @@ describe('logs', { concurrency: 8 }, () => {
     await world.deliver(composeEvent('verified'), { secret: newSecret() });
     const line = await world.program.logs.first(({ message }) => message === 'signature refused', 'the line');
     assert.deepEqual([line.level, line.code, line.cause], ['warn', 'signature_mismatch', 'secret']);
+    assert.equal(await world.program.metric('signature_causes_total{cause="secret"}'), 1);
   });
 
   /** What serve writes from start to end, in a quiet life of one event. */
