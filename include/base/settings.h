@@ -15,7 +15,8 @@
  * Every setting of identihook, read once from the environment.
  *
  * One table (settings_table.h) defines each setting: name, kind, range, default, help, example. Loading, --help and
- * the README's table come from it. Nothing else in the program reads the environment.
+ * the README's table come from it. Nothing else in the program reads the environment, but for what a service manager
+ * passes (base/service_manager.h).
  */
 
 #define WEBHOOK_SECRETS_MAXIMUM 16
