@@ -63,7 +63,8 @@ const struct listener_counters *listener_counters(const struct listener *listene
 void listener_set_tls(struct listener *listener, struct tls_context *tls);
 
 /*
- * Begins to end: takes no more connections, closes the idle ones, answers what is under way with Connection: close.
+ * Begins to end: takes no more connections, closes the idle ones, answers what is under way with Connection: close. A
+ * connection that has not been used yet gets a second for its first request.
  * `drained` runs, later, when the last connection has gone; after `timeout_ms` those that are left are cut.
  */
 void listener_drain(struct listener *listener, uint64_t timeout_ms, void (*drained)(void *context), void *context);

@@ -565,7 +565,14 @@ void conn_expire(struct conn *conn)
 void conn_drain(struct conn *conn)
 {
     conn->close_after = true;
-    if (conn->stage == CONN_IDLE) {
-        begin_leaving(conn);
+    if (conn->stage != CONN_IDLE) {
+        return;
     }
+    if (conn->requests > 0) {
+        begin_leaving(conn);
+        return;
+    }
+    /* Its first request may be on the way, and the client would not know whether to send it again. */
+    uint64_t deadline_ms = uv_now(conn->listener->loop) + conn->listener->stage_timeouts[CONN_IDLE];
+    conn->deadline_ms = deadline_ms < conn->deadline_ms ? deadline_ms : conn->deadline_ms;
 }

@@ -137,6 +137,9 @@ void listener_drain(struct listener *listener, uint64_t timeout_ms, void (*drain
     listener->drained_context = context;
     listener->drain_deadline_ms = uv_now(listener->loop) + timeout_ms;
     stop_accepting(listener);
+    if (listener->stage_timeouts[CONN_IDLE] > LEAVING_MS) {
+        listener->stage_timeouts[CONN_IDLE] = LEAVING_MS;
+    }
     each_conn(listener, conn_drain);
     /* With the tick, so that `drained` never runs inside this call. */
     (void)uv_timer_start(&listener->tick, on_tick, 0, TICK_MINIMUM_MS);

@@ -66,7 +66,7 @@ struct conn {
     struct list link;
     struct address *address; /* NULL: not counted by address */
     enum conn_stage stage;
-    bool ended; /* the client has shut its side */
+    bool ended;       /* the client has shut its side */
     bool feeding;     /* bytes are being worked on further up the stack */
     bool close_after; /* after the answer at hand */
     bool is_head;     /* the request at hand */
@@ -95,7 +95,8 @@ void conn_cut(struct conn *conn);
 /* Its deadline has passed. */
 void conn_expire(struct conn *conn);
 
-/* Closes it now when it is idle, else after the answer at hand. */
+/* Closes it now when it is idle, else after the answer at hand; one that has not been used yet, after its first answer
+ * or LEAVING_MS. */
 void conn_drain(struct conn *conn);
 
 /* ---- listener.c, for the connections */

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
 import { send } from '../lib/http_client.mjs';
+import { RawSocket, head } from '../lib/raw_socket.mjs';
 import { World, composeEvent, key } from '../lib/world.mjs';
 import { until } from '../lib/wait.mjs';
 
@@ -176,6 +177,31 @@ describe('SIGTERM', { concurrency: 8 }, () => {
     const world = await World.open(t);
     await endsInTime(world.program, 3000);
     await assert.rejects(send(world.program.url), /ECONNREFUSED/);
+  });
+
+  test('still answers the first request of a client that was there already', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_LOOPS: '1' } });
+    const [used, unused] = [await RawSocket.open(world.program.url), await RawSocket.open(world.program.url)];
+    t.after(() => [used, unused].forEach((socket) => socket.close()));
+    const request = head(world.program.url, { 'Content-Length': 0 });
+    used.send(request);
+    assert.equal((await used.answer()).status, 400); // the loop has taken both by now
+    world.program.child.signal('SIGTERM');
+    await used.closing();
+    const { status, headers } = await unused.send(request).answer();
+    assert.deepEqual([status, headers.connection], [400, 'close']);
+    assert.deepEqual(await world.program.child.ended, { code: 0, signal: null });
+  });
+
+  test('does not wait long for a client that says nothing', async (t) => {
+    const world = await World.open(t);
+    const silent = await RawSocket.open(world.program.url);
+    t.after(() => silent.close());
+    await until(
+      async () => /^identihook_connections_open 1$/m.test((await world.program.look('/metrics')).text),
+      'the connection to be taken',
+    );
+    await endsInTime(world.program, 5000);
   });
 
   test('hands back what waits for Stripe: another program takes it at once', async (t) => {
