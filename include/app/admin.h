@@ -26,4 +26,7 @@ struct admin {
 /* For the listener; its context is a struct admin. */
 extern const struct conn_handler admin_handler;
 
+/* False when a loop has not turned for HEALTH_STUCK_MS. */
+bool admin_loops_turn(const struct admin *admin);
+
 void admin_free(struct admin *admin);

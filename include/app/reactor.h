@@ -15,6 +15,9 @@
  * One thread with one loop, and on it a share of everything: a listener with its intake, a worker, a connection to
  * Redis. Reactors share nothing but settings and the mailer.
  *
+ * The clients of an inherited socket, who may wait there since before the start, wait until Redis is there, but at most
+ * IDENTIHOOK_ENQUEUE_TIMEOUT.
+ *
  * It is opened on the starting thread, which may so hear of every failure, and then runs on its own.
  */
 struct reactor;
@@ -26,6 +29,7 @@ struct reactor_options {
     bool ingests;
     bool works;
     const struct endpoint *endpoint; /* where to listen, when it ingests */
+    int inherited;                   /* the socket to listen with instead, when it ingests; -1: none */
     struct signature_keys *keys;     /* taken; when it ingests */
     struct tls_context *tls;         /* NULL: plain HTTP; held as long as it is used */
     struct address_table *addresses; /* NULL: no limit by address; outlives the reactor */

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 
 #include "base/attributes.h"
+#include "base/service_manager.h"
 #include "base/settings.h"
 
 /*
@@ -12,10 +13,15 @@
  * listeners close, what is under way ends or is handed back, and the process ends. A second one ends it at once.
  * SIGHUP: the signing secrets are read again (from the files that X_FILE and --env-file name) and put in place
  * together.
+ *
+ * A service manager is told READY=1 when all listeners are open and every loop runs (Redis may still be away), around a
+ * reload RELOADING=1 and READY=1, STOPPING=1 when readiness goes red, and WATCHDOG=1 as long as every loop turns: one
+ * that is stuck makes it restart this process.
  */
 struct server_options {
     struct settings *settings;
-    const char *env_file; /* NULL: none; read again on SIGHUP */
+    const char *env_file;            /* NULL: none; read again on SIGHUP */
+    struct service_manager *manager; /* outlives the server */
     bool ingests;
     bool works;
 };

@@ -15,6 +15,10 @@
  * A listening socket on one loop, with SO_REUSEPORT so that each loop has its own and the kernel spreads the clients,
  * and the connections that come in through it.
  *
+ * Or it shares one socket that was inherited from a service manager with the other loops. Then each waiting client
+ * wakes every idle loop, and one of them gets it: dearer than sockets of their own, but no client is lost when this
+ * process ends, since the socket stays open in the service manager.
+ *
  * Every stage of a connection has a deadline, kept in a list per stage that one coarse timer looks through. At the
  * largest number of connections nothing more is accepted: clients wait in the kernel's queue. Out of file descriptors
  * is treated alike.
@@ -45,16 +49,22 @@ struct listener_options {
     size_t max_pipelined;            /* bytes kept behind a request that is not answered yet */
     size_t max_held;                 /* bytes of requests that are still arriving, of all connections together */
     bool joins_port; /* another listener of this process has the port already; otherwise a port in use is refused */
+    int inherited;   /* a socket that listens already, to be duplicated; the caller's. -1: one is made at `endpoint` */
+    bool waits;      /* takes no connections before listener_begin(); for an inherited socket, whose clients can wait */
     struct tls_context *tls; /* NULL: plain HTTP; held as long as it is used */
     const struct conn_handler *handler;
     void *context; /* the handler's */
 };
 
-/* Binds and listens at `endpoint`. Connections are taken from the first turn of the loop on. 0 or a negative code. */
+/* Binds and listens at `endpoint`, or takes the inherited socket. Connections are taken from the first turn of the loop
+ * on. 0 or a negative code. */
 MUST_CHECK int listener_open(uv_loop_t *loop, const struct endpoint *endpoint, const struct listener_options *options,
                              struct listener **listener);
 
-/* Where it listens, with the port that the system chose if port 0 was asked for. */
+/* Takes connections from now on, if it was opened to wait. Twice is fine. */
+void listener_begin(struct listener *listener);
+
+/* Where it listens, with the port that the system chose if port 0 was asked for, or as inherited. */
 struct endpoint listener_endpoint(const struct listener *listener);
 
 const struct listener_counters *listener_counters(const struct listener *listener);

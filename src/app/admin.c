@@ -23,7 +23,7 @@ static struct loops loops_of(const struct admin *admin)
     return loops;
 }
 
-static bool loops_turn(const struct admin *admin)
+bool admin_loops_turn(const struct admin *admin)
 {
     struct loops loops = loops_of(admin);
     return telemetry_loops_turn(loops.telemetry, loops.count, clock_monotonic_ms(), HEALTH_STUCK_MS);
@@ -41,7 +41,7 @@ static bool redis_is_there(const struct admin *admin)
 
 static int write_health(struct admin *admin)
 {
-    bool healthy = loops_turn(admin);
+    bool healthy = admin_loops_turn(admin);
     buffer_append_string(&admin->body, healthy ? "{\"status\":\"ok\"}"
                                                : "{\"status\":\"stuck\",\"message\":\"a loop does not turn\"}");
     return healthy ? 200 : 503;
@@ -49,7 +49,7 @@ static int write_health(struct admin *admin)
 
 static int write_readiness(struct admin *admin)
 {
-    bool loops = loops_turn(admin);
+    bool loops = admin_loops_turn(admin);
     bool redis = redis_is_there(admin);
     bool ready = loops && redis && !admin->draining;
     buffer_append_format(&admin->body,

@@ -26,6 +26,7 @@ struct reactor {
     _Atomic(struct signature_keys *) new_keys;
     _Atomic(struct tls_context *) new_tls; /* held */
     uv_timer_t heartbeat;
+    uint64_t opened_ns;
     uint64_t last_beat_ns;
     struct telemetry telemetry;
     struct queue *queue;
@@ -122,12 +123,18 @@ static void on_heartbeat(uv_timer_t *timer)
     telemetry_set(&reactor->telemetry.lag_ns, reactor->last_beat_ns && now > expected ? now - expected : 0);
     telemetry_set(&reactor->telemetry.heartbeat_ms, now / 1000000);
     reactor->last_beat_ns = now;
+    if (reactor->listener && now > reactor->opened_ns + reactor->options.settings->enqueue_timeout_ms * 1000000) {
+        listener_begin(reactor->listener); /* Redis is away: its clients are to hear that */
+    }
 }
 
 static void on_queue_state(void *context, bool ready)
 {
     struct reactor *reactor = context;
     telemetry_set(&reactor->telemetry.redis_ready, ready ? 1 : 0);
+    if (ready && reactor->listener) {
+        listener_begin(reactor->listener);
+    }
     if (ready && reactor->worker) {
         worker_resume(reactor->worker);
     }
@@ -244,6 +251,8 @@ static int open_ingest(struct reactor *reactor)
         .max_pipelined = (size_t)settings->max_pipelined,
         .max_held = share_of_arriving(settings),
         .joins_port = reactor->options.number > 0,
+        .inherited = reactor->options.inherited,
+        .waits = reactor->options.inherited >= 0,
         .tls = reactor->options.tls,
         .handler = &intake_handler,
         .context = reactor->intake,
@@ -289,6 +298,7 @@ int reactor_open(const struct reactor_options *options, struct reactor **opened)
         return -ENOMEM;
     }
     reactor->options = *options;
+    reactor->opened_ns = clock_monotonic_ns();
     (void)snprintf(reactor->name, sizeof(reactor->name), "identihook-%u", options->number);
     int status = uv_loop_init(&reactor->loop);
     if (status < 0) {

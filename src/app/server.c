@@ -1,6 +1,7 @@
 #include "app/server.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "app/admin.h"
 #include "app/reactor.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "net/listener.h"
@@ -29,16 +31,19 @@ struct server {
     uv_signal_t interrupt;
     uv_signal_t hangup;
     uv_timer_t drain_delay;
+    uv_timer_t watchdog;
     struct mailer *mailer;
     struct tls_context *tls;         /* NULL: plain HTTP */
     struct address_table *addresses; /* NULL: no limit by address */
     struct reactor **reactors;
     size_t reactor_count;
+    struct endpoint webhook_endpoint; /* with the real port */
     struct admin admin;
     struct listener *admin_listener;
     uv_thread_t joiner; /* waits for the reactors while the admin listener goes on answering */
     uv_async_t joined;
     bool stopping;
+    bool stuck; /* a loop does not turn, and the service manager knows */
 };
 
 /* ---- limits of the system */
@@ -62,6 +67,58 @@ static void fit_files(struct settings *settings)
         log_warn("fewer connections than IDENTIHOOK_MAX_CONNECTIONS are possible: raise the limit of open files",
                  LOG_NUMBER("open_files", limit.rlim_cur), LOG_NUMBER("connections", most));
         settings->max_connections = most;
+    }
+}
+
+/* ---- telling the service manager */
+
+#define ADDRESS_SIZE 80
+
+static void write_address(const struct endpoint *endpoint, char address[ADDRESS_SIZE])
+{
+    (void)snprintf(address, ADDRESS_SIZE, strchr(endpoint->host, ':') ? "[%s]:%u" : "%s:%u", endpoint->host,
+                   (unsigned)endpoint->port);
+}
+
+static void tell_status(struct server *server)
+{
+    struct service_manager *manager = server->options.manager;
+    if (server->stuck) {
+        service_manager_tell(manager, "STATUS=a loop does not turn");
+    } else if (server->stopping) {
+        service_manager_tell(manager, "STATUS=ends what is under way");
+    } else if (server->options.ingests) {
+        char address[ADDRESS_SIZE];
+        write_address(&server->webhook_endpoint, address);
+        service_manager_tell(manager, "STATUS=takes webhooks at %s", address);
+    } else {
+        service_manager_tell(manager, "STATUS=processes events");
+    }
+}
+
+/* That this runs shows that the main loop turns; the others are looked at. */
+static void on_watchdog(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    bool turn = admin_loops_turn(&server->admin);
+    if (turn) {
+        service_manager_tell(server->options.manager, "WATCHDOG=1");
+    }
+    if (turn == server->stuck) {
+        server->stuck = !turn;
+        log_warn(turn ? "every loop turns again" : "a loop does not turn, and the service manager may restart us",
+                 LOG_NUMBER("watchdog_ms", timer->repeat));
+        tell_status(server);
+    }
+}
+
+static void tell_ready(struct server *server)
+{
+    uint64_t interval = service_manager_watchdog_ms(server->options.manager);
+    service_manager_tell(server->options.manager, "READY=1");
+    tell_status(server);
+    if (interval > 0) {
+        (void)uv_timer_start(&server->watchdog, on_watchdog, 0, interval);
     }
 }
 
@@ -121,18 +178,18 @@ static void give_tls(struct server *server, const struct settings *settings)
     log_info("certificate reloaded", LOG_STRING("file", settings->tls_certificate));
 }
 
-static void on_hangup(uv_signal_t *handle, int number)
+/* False when everything stays as it was, because the settings are faulty. */
+static bool reload(struct server *server)
 {
-    struct server *server = handle->data;
     struct settings fresh;
     struct buffer faults = {0};
-    (void)number;
     if (!server->options.ingests) {
         log_info("nothing to reload: only secrets and certificates of the webhook listener are",
                  LOG_STRING("signal", "SIGHUP"));
-        return;
+        return true;
     }
-    if (settings_load(&fresh, SETTINGS_FOR_INGEST, server->options.env_file, &faults) == 0) {
+    int status = settings_load(&fresh, SETTINGS_FOR_INGEST, server->options.env_file, &faults);
+    if (status == 0) {
         give_keys(server, &fresh);
         give_tls(server, &fresh);
         log_info("signing secrets reloaded", LOG_NUMBER("secrets", fresh.webhook_secret_count));
@@ -142,6 +199,26 @@ static void on_hangup(uv_signal_t *handle, int number)
     }
     settings_free(&fresh);
     buffer_free(&faults);
+    return status == 0;
+}
+
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    struct server *server = handle->data;
+    struct service_manager *manager = server->options.manager;
+    (void)number;
+    if (server->stopping) {
+        (void)reload(server); /* untold: READY=1 would take STOPPING=1 back */
+        return;
+    }
+    service_manager_tell(manager, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, clock_monotonic_ns() / 1000);
+    bool reloaded = reload(server);
+    service_manager_tell(manager, "READY=1");
+    if (reloaded) {
+        tell_status(server);
+    } else {
+        service_manager_tell(manager, "STATUS=the last reload failed: the log says why");
+    }
 }
 
 /* ---- starting */
@@ -156,6 +233,7 @@ static int open_reactor(struct server *server, const struct endpoint *endpoint, 
         .ingests = server->options.ingests,
         .works = server->options.works,
         .endpoint = endpoint,
+        .inherited = service_manager_socket(server->options.manager, INHERITED_WEBHOOK),
         .tls = server->tls,
         .addresses = server->addresses,
         .concurrency =
@@ -165,12 +243,12 @@ static int open_reactor(struct server *server, const struct endpoint *endpoint, 
     return status < 0 ? status : reactor_open(&options, &server->reactors[number]);
 }
 
-static void log_listening(const char *listener, const struct endpoint *endpoint)
+static void log_listening(const char *listener, const struct endpoint *endpoint, int inherited)
 {
-    char address[80];
-    (void)snprintf(address, sizeof(address), strchr(endpoint->host, ':') ? "[%s]:%u" : "%s:%u", endpoint->host,
-                   (unsigned)endpoint->port);
-    log_info("listening", LOG_STRING("listener", listener), LOG_STRING("address", address));
+    char address[ADDRESS_SIZE];
+    write_address(endpoint, address);
+    log_info("listening", LOG_STRING("listener", listener), LOG_STRING("address", address),
+             LOG_STRING("socket", inherited < 0 ? "own" : "inherited"));
 }
 
 static int open_reactors(struct server *server)
@@ -187,6 +265,7 @@ static int open_reactors(struct server *server)
             endpoint = server->options.ingests ? reactor_endpoint(reactor) : endpoint;
         }
     }
+    server->webhook_endpoint = endpoint;
     return status;
 }
 
@@ -197,8 +276,8 @@ static int start_reactors(struct server *server)
         status = reactor_start(server->reactors[i]);
     }
     if (status == 0 && server->options.ingests) {
-        struct endpoint endpoint = reactor_endpoint(server->reactors[0]);
-        log_listening("webhook", &endpoint);
+        log_listening("webhook", &server->webhook_endpoint,
+                      service_manager_socket(server->options.manager, INHERITED_WEBHOOK));
     }
     return status;
 }
@@ -227,6 +306,7 @@ static int start_mailer(struct server *server)
 
 static int open_admin(struct server *server)
 {
+    int inherited = service_manager_socket(server->options.manager, INHERITED_ADMIN);
     struct listener_options options = {
         .limits = {.header_bytes = 8192, .headers = 64, .url = 1024, .body = 1024},
         .header_timeout_ms = 5000,
@@ -235,6 +315,7 @@ static int open_admin(struct server *server)
         .max_connections = 64,
         .max_pipelined = 1024,
         .max_held = 1024 * 1024,
+        .inherited = inherited,
         .handler = &admin_handler,
         .context = &server->admin,
     };
@@ -250,7 +331,7 @@ static int open_admin(struct server *server)
         return status;
     }
     struct endpoint endpoint = listener_endpoint(server->admin_listener);
-    log_listening("admin", &endpoint);
+    log_listening("admin", &endpoint, inherited);
     return 0;
 }
 
@@ -268,6 +349,7 @@ static void close_handles(struct server *server)
     uv_close((uv_handle_t *)&server->interrupt, NULL);
     uv_close((uv_handle_t *)&server->hangup, NULL);
     uv_close((uv_handle_t *)&server->drain_delay, NULL);
+    uv_close((uv_handle_t *)&server->watchdog, NULL);
     uv_close((uv_handle_t *)&server->joined, NULL);
     if (server->admin_listener) {
         listener_close(server->admin_listener, on_admin_closed, server);
@@ -323,6 +405,8 @@ static void on_terminate(uv_signal_t *handle, int number)
     server->stopping = true;
     server->admin.draining = true;
     log_info("stopping", LOG_NUMBER("signal", number));
+    service_manager_tell(server->options.manager, "STOPPING=1");
+    tell_status(server);
     (void)uv_timer_start(&server->drain_delay, on_drain_delay_over, server->options.settings->drain_delay_ms, 0);
 }
 
@@ -338,9 +422,11 @@ static int init_loop(struct server *server)
     (void)uv_signal_init(&server->loop, &server->interrupt);
     (void)uv_signal_init(&server->loop, &server->hangup);
     (void)uv_timer_init(&server->loop, &server->drain_delay);
+    (void)uv_timer_init(&server->loop, &server->watchdog);
     (void)uv_async_init(&server->loop, &server->joined, on_joined);
     server->terminate.data = server->interrupt.data = server->hangup.data = server;
     server->drain_delay.data = server;
+    server->watchdog.data = server;
     server->joined.data = server;
     (void)uv_signal_start(&server->terminate, on_terminate, SIGTERM);
     (void)uv_signal_start(&server->interrupt, on_terminate, SIGINT);
@@ -364,6 +450,16 @@ static int start(struct server *server)
     return status == 0 ? start_reactors(server) : status;
 }
 
+/* Said aloud, because its clients wait in vain for as long as the service manager keeps it open. */
+static void refuse_webhook_socket(struct server *server)
+{
+    if (!server->options.ingests && service_manager_socket(server->options.manager, INHERITED_WEBHOOK) >= 0) {
+        log_warn("a webhook socket was passed, and is closed: this role does not listen; take it out of the unit",
+                 LOG_STRING("role", "worker"));
+        service_manager_drop(server->options.manager, INHERITED_WEBHOOK);
+    }
+}
+
 int server_run(const struct server_options *options)
 {
     struct server server = {.options = *options};
@@ -377,9 +473,12 @@ int server_run(const struct server_options *options)
     }
     log_info("starting", LOG_STRING("version", version_text()), LOG_NUMBER("loops", options->settings->loops),
              LOG_NUMBER("ingests", options->ingests), LOG_NUMBER("works", options->works));
+    refuse_webhook_socket(&server);
     status = start(&server);
     if (status < 0) {
         close_handles(&server);
+    } else {
+        tell_ready(&server);
     }
     (void)uv_run(&server.loop, UV_RUN_DEFAULT);
     free_reactors(&server);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "app/server.h"
@@ -17,6 +18,18 @@ static int parse_role(const struct arguments *arguments, struct server_options *
     return 0;
 }
 
+static int meet_service_manager(struct service_manager **manager)
+{
+    struct buffer faults = {0};
+    int status = service_manager_open(manager, &faults);
+    if (status != 0) {
+        (void)fprintf(stderr, "identihook: the service manager passed what cannot be used:\n%s",
+                      faults.data ? faults.data : "out of memory\n");
+    }
+    buffer_free(&faults);
+    return status == 0 ? 0 : COMMAND_USAGE;
+}
+
 static int serve(const struct arguments *arguments)
 {
     struct settings settings;
@@ -27,10 +40,12 @@ static int serve(const struct arguments *arguments)
     }
     unsigned needs = (options.ingests ? SETTINGS_FOR_INGEST : 0u) | (options.works ? SETTINGS_FOR_WORK : 0u);
     status = configuration_load(&settings, needs, arguments->env_file);
+    status = status == 0 ? meet_service_manager(&options.manager) : status;
     if (status == 0) {
         int result = server_run(&options);
         status = result == -ENOTSUP ? COMMAND_USAGE : result < 0 ? COMMAND_FAILED : COMMAND_DONE;
     }
+    service_manager_close(options.manager);
     settings_free(&settings);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -249,12 +250,12 @@ static void take_in(struct listener *listener, int descriptor)
 
 static void on_arrivals(uv_poll_t *arrivals, int status, int events);
 
-/* Lets clients in again if there is room. */
+/* Lets clients in, or in again, if there is room. */
 static void resume_accepting(struct listener *listener)
 {
     bool full = listener->open >= listener->options.max_connections;
     bool busy = uv_is_active((uv_handle_t *)&listener->arrivals) || uv_is_active((uv_handle_t *)&listener->pause);
-    if (listener->socket >= 0 && !full && !busy) {
+    if (listener->socket >= 0 && !listener->options.waits && !full && !busy) {
         (void)uv_poll_start(&listener->arrivals, UV_READABLE, on_arrivals);
     }
 }
@@ -363,7 +364,8 @@ static int open_socket(const struct endpoint *endpoint, bool joins)
     return descriptor;
 }
 
-static uint16_t bound_port(int descriptor)
+/* Where it really listens: at a port of the system's choice, or as inherited. */
+static void read_endpoint(int descriptor, struct endpoint *endpoint)
 {
     union {
         struct sockaddr_in6 six;
@@ -371,22 +373,34 @@ static uint16_t bound_port(int descriptor)
         struct sockaddr any;
     } address = {0};
     socklen_t length = sizeof(address);
-    if (getsockname(descriptor, &address.any, &length) < 0) {
-        return 0;
+    if (getsockname(descriptor, &address.any, &length) == 0) {
+        endpoint->port = ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
+        (void)uv_ip_name(&address.any, endpoint->host, sizeof(endpoint->host));
     }
-    return ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
+}
+
+static int open_listening(const struct listener *listener)
+{
+    if (listener->options.inherited >= 0) {
+        int copy = fcntl(listener->options.inherited, F_DUPFD_CLOEXEC, 0);
+        return copy < 0 ? -errno : copy;
+    }
+    int descriptor = open_socket(&listener->endpoint, listener->options.joins_port);
+    if (descriptor >= 0 && listen(descriptor, BACKLOG) < 0) {
+        int status = -errno;
+        (void)close(descriptor);
+        return status;
+    }
+    return descriptor;
 }
 
 static int start_listening(struct listener *listener)
 {
-    int descriptor = open_socket(&listener->endpoint, listener->options.joins_port);
+    int descriptor = open_listening(listener);
     if (descriptor < 0) {
         return descriptor;
     }
-    int status = listen(descriptor, BACKLOG) < 0 ? -errno : 0;
-    if (status == 0) {
-        status = uv_poll_init(listener->loop, &listener->arrivals, descriptor);
-    }
+    int status = uv_poll_init(listener->loop, &listener->arrivals, descriptor);
     if (status < 0) {
         (void)close(descriptor);
         return status;
@@ -394,9 +408,15 @@ static int start_listening(struct listener *listener)
     listener->socket = descriptor;
     listener->arrivals.data = listener;
     listener->open_handles++;
-    listener->endpoint.port = bound_port(descriptor);
+    read_endpoint(descriptor, &listener->endpoint);
     resume_accepting(listener);
     return 0;
+}
+
+void listener_begin(struct listener *listener)
+{
+    listener->options.waits = false;
+    resume_accepting(listener);
 }
 
 static void init(struct listener *listener, uv_loop_t *loop, const struct listener_options *options)

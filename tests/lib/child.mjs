@@ -23,10 +23,13 @@ export class Child {
   stdout = '';
   stderr = '';
 
-  /** In a process group of its own, so that a Ctrl-C reaches us alone and we end it in our order. */
-  constructor(command, words, { env = process.env, cwd, input, onLine } = {}) {
+  /**
+   * In a process group of its own, so that a Ctrl-C reaches us alone and we end it in our order. It finds `descriptors`
+   * of ours as 3 and up.
+   */
+  constructor(command, words, { env = process.env, cwd, input, onLine, descriptors = [] } = {}) {
     this.command = command;
-    this.process = spawn(command, words, { env, cwd, detached: true, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.process = spawn(command, words, { env, cwd, detached: true, stdio: ['pipe', 'pipe', 'pipe', ...descriptors] });
     this.process.stdin.on('error', () => {}); // it need not read its input
     this.process.stdin.end(input);
     this.process.stdout.setEncoding('utf8').on('data', (data) => (this.stdout += data));

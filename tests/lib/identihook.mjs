@@ -1,5 +1,7 @@
 // The real program, as an operator runs it.
 
+import { dirname, join } from 'node:path';
+
 import { Child } from './child.mjs';
 import { send } from './http_client.mjs';
 import { Journal, before, until } from './wait.mjs';
@@ -10,6 +12,9 @@ export function binary() {
   if (!path) throw new Error('IDENTIHOOK_BIN must name the identihook binary: tests/run sets it');
   return path;
 }
+
+/** One of tests/programs, which are built beside it. */
+export const helper = (name) => join(dirname(binary()), 'programs', name);
 
 /** Only what is given, and what a sanitizer needs: settings of the person at this machine must not leak in. */
 export const environment = (settings) => ({
@@ -36,14 +41,21 @@ export class Identihook {
 
   /**
    * Starts it and waits until it listens and, unless `ready` is false, says that it is ready. `settings` are environment
-   * variables; `openFiles` limits its file descriptors.
+   * variables; `openFiles` limits its file descriptors. `sockets`, each with its descriptor, are passed to it as a service
+   * manager does that.
    */
-  static async start(settings, { words = [], ready = true, openFiles, within } = {}) {
+  static async start(settings, { words = [], ready = true, openFiles, within, sockets = [] } = {}) {
     const program = new Identihook();
     const limits = openFiles ? ['prlimit', `--nofile=${openFiles}`] : [];
-    const [command, ...rest] = [...limits, binary(), 'serve', ...words];
+    const activation = sockets.length > 0 ? [helper('activate')] : [];
+    const [command, ...rest] = [...limits, ...activation, binary(), 'serve', ...words];
     program.child = new Child(command, rest, {
-      env: environment({ IDENTIHOOK_LOG_FORMAT: 'json', ...settings }),
+      env: environment({
+        IDENTIHOOK_LOG_FORMAT: 'json',
+        ...(sockets.length > 0 && { LISTEN_FDS: String(sockets.length) }),
+        ...settings,
+      }),
+      descriptors: sockets.map(({ descriptor }) => descriptor),
       onLine: (line) => program.#log(line),
     });
     program.child.ended.then((end) => {
