@@ -22,11 +22,11 @@ describe('a mail', { concurrency: 8 }, () => {
     'vanishes at the greeting': { stage: 'connect', drop: true },
     'vanishes after the recipient': { stage: 'rcpt', drop: true },
     'vanishes after the mail, before its answer': { stage: 'data', drop: true },
-    'is too slow': { stage: 'data', delay: 2500, drop: true },
+    'is too slow': { stage: 'data', delay: 5000, drop: true },
   };
   for (const [name, fault] of Object.entries(passing)) {
     test(`is sent when the server ${name}, and onboarding is told once`, async (t) => {
-      const world = await World.open(t, { settings: { IDENTIHOOK_SMTP_TIMEOUT: '1s' } });
+      const world = await World.open(t, { settings: fault.delay ? { IDENTIHOOK_SMTP_TIMEOUT: '2s' } : {} });
       const { session, event } = world.pair('verified');
       world.smtp.fail({ ...fault, times: 2 });
       const outcome = await world.carry(event);
@@ -138,7 +138,7 @@ describe('an update', { concurrency: 8 }, () => {
   };
   for (const [name, fault] of Object.entries(passing)) {
     test(`is posted again, alone, when the service ${name}`, async (t) => {
-      const world = await World.open(t, { settings: { IDENTIHOOK_ONBOARDING_TIMEOUT: '300ms' } });
+      const world = await World.open(t, { settings: fault.hang ? { IDENTIHOOK_ONBOARDING_TIMEOUT: '1s' } : {} });
       const { session, event } = world.pair('verified');
       world.onboarding.fail({ ...fault, times: 2 });
       const outcome = await world.carry(event);
