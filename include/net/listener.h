@@ -40,7 +40,8 @@ struct listener_counters {
 
 struct listener_options {
     struct http_limits limits;
-    uint64_t header_timeout_ms;  /* first byte of a request to the end of its headers; also for a TLS handshake */
+    uint64_t header_timeout_ms;  /* first byte of a request to the end of its headers; also for a connection's first
+                                    byte, and for a TLS handshake */
     uint64_t request_timeout_ms; /* first byte to the end of its body; also for the client to take an answer */
     uint64_t idle_timeout_ms;    /* between requests */
     size_t max_connections;

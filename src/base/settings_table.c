@@ -100,7 +100,7 @@ const struct setting settings_table[] = {
      .help = "bytes that wait for Redis at once; beyond it 503"},
     {.name = "IDENTIHOOK_HEADER_TIMEOUT", .read = setting_duration, .offset = FIELD(header_timeout_ms),
      .fallback = "10s", .least = 50, .most = HOUR_MS, .example = "10s",
-     .help = "from a request's first byte to the end of its headers; beyond it 408"},
+     .help = "from a request's first byte to the end of its headers, beyond it 408; also from a connection's start to its first byte"},
     {.name = "IDENTIHOOK_REQUEST_TIMEOUT", .read = setting_duration, .offset = FIELD(request_timeout_ms),
      .fallback = "10s", .least = 50, .most = HOUR_MS, .example = "10s",
      .help = "from a request's first byte to the end of its body; beyond it 408"},

@@ -39,7 +39,7 @@ static void conn_move(struct conn *conn, enum conn_stage stage)
 
 static bool takes_input(const struct conn *conn)
 {
-    return conn->stage == CONN_IDLE || conn->stage == CONN_HEAD || conn->stage == CONN_BODY;
+    return conn->stage == CONN_NEW || conn->stage == CONN_IDLE || conn->stage == CONN_HEAD || conn->stage == CONN_BODY;
 }
 
 /* ---- memory */
@@ -492,7 +492,7 @@ static void receive_tls(struct conn *conn, struct text bytes)
         return;
     }
     if (length == 0 && conn->stage == CONN_HANDSHAKE && tls_is_established(conn->tls)) {
-        conn_move(conn, CONN_IDLE);
+        conn_move(conn, CONN_NEW);
     }
     while (length == 0 && conn->stage != CONN_CLOSED) {
         length = tls_read(conn->tls, listener->plain, PLAIN_BUFFER_SIZE);
@@ -538,7 +538,7 @@ void conn_begin(struct conn *conn)
 {
     conn->tcp.data = conn;
     (void)uv_tcp_nodelay(&conn->tcp, 1);
-    conn_move(conn, CONN_IDLE);
+    conn_move(conn, CONN_NEW);
     struct tls_context *tls = conn->listener->options.tls;
     if (tls) {
         conn_move(conn, CONN_HANDSHAKE);
@@ -558,21 +558,18 @@ void conn_expire(struct conn *conn)
     if (conn->stage == CONN_HEAD || conn->stage == CONN_BODY) {
         refuse(conn, &http_fault_timeout);
     } else {
-        conn_cut(conn); /* idle for too long, or not taking its answer, or not leaving */
+        conn_cut(conn); /* silent for too long, or not taking its answer, or not leaving */
     }
 }
 
 void conn_drain(struct conn *conn)
 {
     conn->close_after = true;
-    if (conn->stage != CONN_IDLE) {
-        return;
-    }
-    if (conn->requests > 0) {
+    if (conn->stage == CONN_IDLE) {
         begin_leaving(conn);
-        return;
+    } else if (conn->stage == CONN_NEW) {
+        /* Its first request may be on the way, and the client would not know whether to send it again. */
+        uint64_t deadline_ms = uv_now(conn->listener->loop) + conn->listener->stage_timeouts[CONN_NEW];
+        conn->deadline_ms = deadline_ms < conn->deadline_ms ? deadline_ms : conn->deadline_ms;
     }
-    /* Its first request may be on the way, and the client would not know whether to send it again. */
-    uint64_t deadline_ms = uv_now(conn->listener->loop) + conn->listener->stage_timeouts[CONN_IDLE];
-    conn->deadline_ms = deadline_ms < conn->deadline_ms ? deadline_ms : conn->deadline_ms;
 }

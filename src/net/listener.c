@@ -23,6 +23,7 @@
 #define ACCEPTED_AT_ONCE 64 /* then the connections that are open get their turn */
 
 static void on_tick(uv_timer_t *timer);
+static void let_in_all(struct listener *listener);
 
 /* ---- what connections borrow */
 
@@ -137,9 +138,10 @@ void listener_drain(struct listener *listener, uint64_t timeout_ms, void (*drain
     listener->drained = drained;
     listener->drained_context = context;
     listener->drain_deadline_ms = uv_now(listener->loop) + timeout_ms;
+    let_in_all(listener);
     stop_accepting(listener);
-    if (listener->stage_timeouts[CONN_IDLE] > LEAVING_MS) {
-        listener->stage_timeouts[CONN_IDLE] = LEAVING_MS;
+    if (listener->stage_timeouts[CONN_NEW] > LEAVING_MS) {
+        listener->stage_timeouts[CONN_NEW] = LEAVING_MS;
     }
     each_conn(listener, conn_drain);
     /* With the tick, so that `drained` never runs inside this call. */
@@ -248,6 +250,22 @@ static void take_in(struct listener *listener, int descriptor)
     conn_begin(conn);
 }
 
+/* Accepts up to `most` of those who wait. 0, or the negative code that stopped it. */
+static int let_in(struct listener *listener, size_t most)
+{
+    for (size_t i = 0; i < most; i++) {
+        int descriptor = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (descriptor >= 0) {
+            take_in(listener, descriptor);
+        } else if (errno == EAGAIN) {
+            return 0;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
 static void on_arrivals(uv_poll_t *arrivals, int status, int events);
 
 /* Lets clients in, or in again, if there is room. */
@@ -292,19 +310,21 @@ static void on_arrivals(uv_poll_t *arrivals, int status, int events)
         pause_accepting(listener, status);
         return;
     }
-    for (int i = 0; i < ACCEPTED_AT_ONCE && listener->open < listener->options.max_connections; i++) {
-        int descriptor = accept4(listener->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (descriptor >= 0) {
-            take_in(listener, descriptor);
-        } else if (errno == EAGAIN) {
-            return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-            pause_accepting(listener, -errno);
-            return;
-        }
-    }
-    if (listener->open >= listener->options.max_connections) {
+    size_t room = listener->options.max_connections - listener->open;
+    status = let_in(listener, room < ACCEPTED_AT_ONCE ? room : ACCEPTED_AT_ONCE);
+    if (status < 0) {
+        pause_accepting(listener, status);
+    } else if (listener->open >= listener->options.max_connections) {
         (void)uv_poll_stop(arrivals);
+    }
+}
+
+/* The last moment before the socket goes, and with it whom the kernel has greeted for us already. An inherited one
+ * stays. */
+static void let_in_all(struct listener *listener)
+{
+    if (listener->socket >= 0 && listener->options.inherited < 0) {
+        (void)let_in(listener, BACKLOG);
     }
 }
 
@@ -428,6 +448,7 @@ static void init(struct listener *listener, uv_loop_t *loop, const struct listen
         list_init(&listener->stages[stage]);
     }
     listener->stage_timeouts[CONN_HANDSHAKE] = options->header_timeout_ms;
+    listener->stage_timeouts[CONN_NEW] = options->header_timeout_ms;
     listener->stage_timeouts[CONN_IDLE] = options->idle_timeout_ms;
     listener->stage_timeouts[CONN_HEAD] = options->header_timeout_ms;
     listener->stage_timeouts[CONN_BODY] = options->request_timeout_ms;

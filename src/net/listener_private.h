@@ -9,7 +9,8 @@
  */
 enum conn_stage {
     CONN_HANDSHAKE, /* TLS is being agreed on; by the client */
-    CONN_IDLE,      /* between requests; woken by the client */
+    CONN_NEW,       /* before the first byte of the first request; woken by the client */
+    CONN_IDLE,      /* between requests; by the client */
     CONN_HEAD,      /* in a request's head; by the client */
     CONN_BODY,      /* in its body; by the client */
     CONN_WAITING,   /* for the handler's answer; by conn_answer(). No deadline here: the handler has its own */
@@ -95,8 +96,8 @@ void conn_cut(struct conn *conn);
 /* Its deadline has passed. */
 void conn_expire(struct conn *conn);
 
-/* Closes it now when it is idle, else after the answer at hand; one that has not been used yet, after its first answer
- * or LEAVING_MS. */
+/* Closes it now when it is idle, else after the answer at hand; a new one after its first answer, which it has
+ * LEAVING_MS to ask for. */
 void conn_drain(struct conn *conn);
 
 /* ---- listener.c, for the connections */

@@ -180,16 +180,22 @@ describe('SIGTERM', { concurrency: 8 }, () => {
   });
 
   test('still answers the first request of a client that was there already', async (t) => {
-    const world = await World.open(t, { settings: { IDENTIHOOK_LOOPS: '1' } });
-    const [used, unused] = [await RawSocket.open(world.program.url), await RawSocket.open(world.program.url)];
-    t.after(() => [used, unused].forEach((socket) => socket.close()));
+    const world = await World.open(t, { settings: { IDENTIHOOK_LOOPS: '1', IDENTIHOOK_MAX_CONNECTIONS: '2' } });
+    const [used, unused, beyond] = [
+      await RawSocket.open(world.program.url),
+      await RawSocket.open(world.program.url),
+      await RawSocket.open(world.program.url), // one more than are taken: it waits in the kernel's queue
+    ];
+    t.after(() => [used, unused, beyond].forEach((socket) => socket.close()));
     const request = head(world.program.url, { 'Content-Length': 0 });
     used.send(request);
-    assert.equal((await used.answer()).status, 400); // the loop has taken both by now
+    assert.equal((await used.answer()).status, 400); // the loop has taken two by now
     world.program.child.signal('SIGTERM');
     await used.closing();
-    const { status, headers } = await unused.send(request).answer();
-    assert.deepEqual([status, headers.connection], [400, 'close']);
+    for (const socket of [unused, beyond]) {
+      const { status, headers } = await socket.send(request).answer();
+      assert.deepEqual([status, headers.connection], [400, 'close']);
+    }
     assert.deepEqual(await world.program.child.ended, { code: 0, signal: null });
   });
 

@@ -508,6 +508,15 @@ describe('a connection', { concurrency: 8 }, () => {
   test('that is idle too long is closed', async (t) => {
     const world = await openIngest(t, { IDENTIHOOK_IDLE_TIMEOUT: '200ms' });
     const raw = await RawSocket.open(world.program.url);
+    raw.send(head(world.program.url, { 'Content-Length': 0 }));
+    const { headers } = await raw.answer();
+    assert.equal(headers.connection, undefined);
+    await raw.closing();
+  });
+
+  test('that says nothing from the start is closed as early as one whose headers do not come', async (t) => {
+    const world = await openIngest(t, { IDENTIHOOK_HEADER_TIMEOUT: '200ms', IDENTIHOOK_IDLE_TIMEOUT: '1h' });
+    const raw = await RawSocket.open(world.program.url);
     await raw.closing();
     assert.equal(raw.received, '');
   });
