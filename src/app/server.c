@@ -314,7 +314,7 @@ static int open_admin(struct server *server)
         .idle_timeout_ms = 60000,
         .max_connections = 64,
         .max_pipelined = 1024,
-        .max_held = 1024 * 1024,
+        .max_held = 1u << 20,
         .inherited = inherited,
         .handler = &admin_handler,
         .context = &server->admin,

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { chart } from './chart.mjs';
 import { serversOf } from './world.mjs';
 
-const PARTS = ['cpu', 'latency', 'fsync', 'memory', 'start'];
+const PARTS = ['cpu', 'latency', 'fsync', 'memory', 'start', 'work'];
 
 const [build, ...words] = process.argv.slice(2);
 const chosen = words.filter((word) => PARTS.includes(word));

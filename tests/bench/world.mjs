@@ -1,10 +1,11 @@
 // What is measured: Redis, and the servers, each on a free port. One world serves one part; closing it ends all of it.
 
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { REDIS_PROCESSOR, SERVER_PROCESSOR, freePort, listening, start, stop } from './process.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -88,6 +89,47 @@ export class World {
     return this.#run(words, env).start_ms;
   }
 
+  /** What Stripe and the onboarding service are for the worker; it has a certificate only in a world with TLS. */
+  async startUpstream(delayMs) {
+    this.ports.upstream = await freePort();
+    const { key: KEY, certificate: CERTIFICATE } = this.tls;
+    const env = { PORT: String(this.ports.upstream), KEY, CERTIFICATE, DELAY_MS: String(delayMs) };
+    this.servers.upstream = start(REDIS_PROCESSOR, [process.execPath, join(here, 'upstream.mjs')], { env });
+    await listening({ port: this.ports.upstream, host: '127.0.0.1' });
+  }
+
+  get #upstream() {
+    return `https://localhost:${this.ports.upstream}`;
+  }
+
+  /** Carries the queued events to their outcome. */
+  startWorker(concurrency) {
+    const settings = {
+      STRIPE_SECRET_KEY: 'sk_test_bench',
+      STRIPE_API_BASE: this.#upstream,
+      SSL_CERT_FILE: this.tls.certificate,
+      IDENTIHOOK_STRIPE_RATE: '100000/s',
+      IDENTIHOOK_CONCURRENCY: String(concurrency),
+      IDENTIHOOK_ONBOARDING_URL: `${this.#upstream}/onboarding`,
+      IDENTIHOOK_ONBOARDING_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
+    };
+    const env = { ...this.#identihookSettings('identihook', false), ...settings };
+    this.servers.worker = start(SERVER_PROCESSOR, [join(this.build, 'identihook'), 'serve', '--role', 'worker'], { env });
+    return this.servers.worker;
+  }
+
+  outcomes() {
+    return Number(execFileSync('redis-cli', ['-s', this.socket, 'xlen', '{identihook}:outcomes']));
+  }
+
+  /** Fetches as many sessions with Node's own client. */
+  async undici(count, concurrency) {
+    const env = { ...process.env, URL: this.#upstream, COUNT: count, CONCURRENCY: concurrency, NODE_EXTRA_CA_CERTS: this.tls.certificate };
+    const words = ['-c', SERVER_PROCESSOR, process.execPath, join(here, 'undici.mjs')].map(String);
+    const { stdout } = await promisify(execFile)('taskset', words, { env });
+    return JSON.parse(stdout);
+  }
+
   get #loader() {
     return ['-c', REDIS_PROCESSOR, join(this.build, 'load')];
   }
@@ -108,7 +150,7 @@ export class World {
 
   #makeCertificate() {
     const [key, certificate] = [join(this.folder, 'key.pem'), join(this.folder, 'certificate.pem')];
-    const words = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', certificate, '-subj', '/CN=localhost'];
+    const words = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', key, '-out', certificate, '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
     execFileSync('openssl', ['req', '-x509', ...words], { stdio: 'ignore' });
     this.tls = { key, certificate };
   }

@@ -94,7 +94,7 @@ export class HonestClient {
   }
 
   /** Ends it, and asserts that each event was answered 200 within `ms`. */
-  async assertServed(ms = 2000) {
+  async assertServed(ms = 5000) {
     this.#stopped = true;
     await this.done;
     assert.ok(this.answers.length > 0);
