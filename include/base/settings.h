@@ -81,6 +81,7 @@ struct settings {
     uint64_t header_timeout_ms;
     uint64_t request_timeout_ms;
     uint64_t idle_timeout_ms;
+    uint64_t linger_timeout_ms;
     uint64_t enqueue_timeout_ms;
     uint64_t drain_delay_ms;
     uint64_t shutdown_timeout_ms;

@@ -44,6 +44,7 @@ struct listener_options {
                                     byte, and for a TLS handshake */
     uint64_t request_timeout_ms; /* first byte to the end of its body; also for the client to take an answer */
     uint64_t idle_timeout_ms;    /* between requests */
+    uint64_t linger_timeout_ms;  /* from our end of a connection to the client's; also for a first request in a drain */
     size_t max_connections;
     struct address_table *addresses; /* NULL: no limit by address; outlives the listener */
     uint64_t max_requests;           /* of one connection; 0: no limit */
@@ -75,7 +76,7 @@ void listener_set_tls(struct listener *listener, struct tls_context *tls);
 
 /*
  * Begins to end: takes no more connections, closes the idle ones, answers what is under way with Connection: close. A
- * connection that has not been used yet gets a second for its first request.
+ * connection that has not been used yet gets the linger timeout for its first request.
  * `drained` runs, later, when the last connection has gone; after `timeout_ms` those that are left are cut.
  */
 void listener_drain(struct listener *listener, uint64_t timeout_ms, void (*drained)(void *context), void *context);

@@ -245,6 +245,7 @@ static int open_ingest(struct reactor *reactor)
         .header_timeout_ms = settings->header_timeout_ms,
         .request_timeout_ms = settings->request_timeout_ms,
         .idle_timeout_ms = settings->idle_timeout_ms,
+        .linger_timeout_ms = settings->linger_timeout_ms,
         .max_connections = share(settings, settings->max_connections),
         .addresses = reactor->options.addresses,
         .max_requests = settings->max_requests_per_connection,

@@ -312,6 +312,7 @@ static int open_admin(struct server *server)
         .header_timeout_ms = 5000,
         .request_timeout_ms = 5000,
         .idle_timeout_ms = 60000,
+        .linger_timeout_ms = 1000,
         .max_connections = 64,
         .max_pipelined = 1024,
         .max_held = 1u << 20,

@@ -140,8 +140,8 @@ void listener_drain(struct listener *listener, uint64_t timeout_ms, void (*drain
     listener->drain_deadline_ms = uv_now(listener->loop) + timeout_ms;
     let_in_all(listener);
     stop_accepting(listener);
-    if (listener->stage_timeouts[CONN_NEW] > LEAVING_MS) {
-        listener->stage_timeouts[CONN_NEW] = LEAVING_MS;
+    if (listener->stage_timeouts[CONN_NEW] > listener->options.linger_timeout_ms) {
+        listener->stage_timeouts[CONN_NEW] = listener->options.linger_timeout_ms;
     }
     each_conn(listener, conn_drain);
     /* With the tick, so that `drained` never runs inside this call. */
@@ -453,7 +453,7 @@ static void init(struct listener *listener, uv_loop_t *loop, const struct listen
     listener->stage_timeouts[CONN_HEAD] = options->header_timeout_ms;
     listener->stage_timeouts[CONN_BODY] = options->request_timeout_ms;
     listener->stage_timeouts[CONN_WRITING] = options->request_timeout_ms;
-    listener->stage_timeouts[CONN_LEAVING] = LEAVING_MS;
+    listener->stage_timeouts[CONN_LEAVING] = options->linger_timeout_ms;
     list_init(&listener->free_requests);
     random_hex(listener->id_prefix, 8);
     (void)uv_timer_init(loop, &listener->tick);

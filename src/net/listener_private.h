@@ -22,7 +22,6 @@ enum conn_stage {
 
 #define LISTENER_BUFFER_SIZE 65536
 #define PLAIN_BUFFER_SIZE 16384 /* a TLS record's largest content (RFC 8446 section 5.1) */
-#define LEAVING_MS 1000
 
 struct listener {
     int socket;         /* -1: closed */
@@ -97,7 +96,7 @@ void conn_cut(struct conn *conn);
 void conn_expire(struct conn *conn);
 
 /* Closes it now when it is idle, else after the answer at hand; a new one after its first answer, which it has
- * LEAVING_MS to ask for. */
+ * the linger timeout to ask for. */
 void conn_drain(struct conn *conn);
 
 /* ---- listener.c, for the connections */

@@ -215,6 +215,22 @@ describe('a connection has limits:', { concurrency: 4 }, () => {
     assert.match(text, /Connection: close/);
   });
 
+  test('what still comes after its last answer is read for a while, and then it is cut', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_LINGER_TIMEOUT: '300ms' } });
+    const socket = net.connect({ port: portOf(world), host: '127.0.0.1', allowHalfOpen: true });
+    t.after(() => socket.destroy());
+    let text = '';
+    socket.on('data', (data) => (text += data)).on('error', () => {});
+    const closed = new Promise((resolve) => socket.on('close', resolve));
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    const begin = Date.now();
+    const dripping = setInterval(() => socket.write('x'), 20);
+    await before(closed, 'the connection to be cut', 5000);
+    clearInterval(dripping);
+    assert.match(text, /^HTTP\/1.1 404[^]*Connection: close/);
+    assert.ok(Date.now() - begin >= 250, `cut after ${Date.now() - begin} ms`);
+  });
+
   test('more than may be pipelined ends it after the answer at hand', async (t) => {
     const world = await World.open(t, { settings: { IDENTIHOOK_MAX_PIPELINED: '1k' } });
     const { body } = composeEvent('verified', { session: world.session().id });
