@@ -116,22 +116,23 @@ static void give_back(struct redis *redis, struct request *request)
 
 #define BULK_OVERHEAD 25 /* '$', a length of up to 20 digits, two line ends */
 
+static char *put_bytes(char *at, struct text bytes)
+{
+    if (bytes.length > 0) {
+        memcpy(at, bytes.data, bytes.length);
+    }
+    return at + bytes.length;
+}
+
 /* "$LENGTH\r\nBYTES\r\n": a RESP bulk string. Returns where it ends. */
 static char *put_bulk(char *at, struct text text)
 {
     char digits[DECIMAL_SIZE];
-    struct text length = decimal_write(text.length, digits);
     *at++ = '$';
-    memcpy(at, length.data, length.length);
-    at += length.length;
-    memcpy(at, "\r\n", 2);
-    at += 2;
-    if (text.length > 0) {
-        memcpy(at, text.data, text.length);
-        at += text.length;
-    }
-    memcpy(at, "\r\n", 2);
-    return at + 2;
+    at = put_bytes(at, decimal_write(text.length, digits));
+    at = put_bytes(at, TEXT("\r\n"));
+    at = put_bytes(at, text);
+    return put_bytes(at, TEXT("\r\n"));
 }
 
 /* Appends each of `texts` as a bulk string. Room is made once: this is done for every event. */
