@@ -1,6 +1,6 @@
 // Starts processes on a processor, stops them, and reads what they cost.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 
@@ -12,9 +12,14 @@ const running = new Set();
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Runs a command on one processor; taskset becomes the command, so that the child's pid is the command's. */
-export function start(processor, [command, ...words], { env = {}, stdio = ['ignore', 'ignore', 'inherit'] } = {}) {
-  const child = spawn('taskset', ['-c', String(processor), command, ...words], { env: { ...process.env, ...env }, stdio });
+/** Whether we may run processes in real time, so that nothing else on the machine delays them. */
+export const canRunInRealTime = () => spawnSync('chrt', ['-r', '1', 'true']).status === 0;
+
+/** The words that run a command on one processor. Each becomes the next, so that the pid is the command's. */
+export const on = (processor, command, realTime = false) => ['taskset', '-c', String(processor), ...(realTime ? ['chrt', '-r', '1'] : []), ...command.map(String)];
+
+export function start([command, ...words], { env = {}, stdio = ['ignore', 'ignore', 'inherit'] } = {}) {
+  const child = spawn(command, words, { env: { ...process.env, ...env }, stdio });
   running.add(child);
   child.ended = new Promise((resolve) => child.once('exit', resolve)).then(() => running.delete(child));
   return child;

@@ -6,11 +6,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { REDIS_PROCESSOR, SERVER_PROCESSOR, freePort, listening, start, stop } from './process.mjs';
+import { REDIS_PROCESSOR, SERVER_PROCESSOR, freePort, listening, on, start, stop } from './process.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const SECRET = 'whsec_bench';
-const CONNECTIONS = '64';
+const CONNECTIONS = 64;
 
 export const TITLES = {
   nginx: 'nginx, which only reads the body',
@@ -34,7 +34,8 @@ export class World {
     this.ports = {};
   }
 
-  async open({ appendfsync = null, names = this.names, tls = false } = {}) {
+  async open({ appendfsync = null, names = this.names, tls = false, realTime = false } = {}) {
+    this.realTime = realTime;
     for (const name of Object.keys(TITLES)) this.ports[name] = await freePort();
     if (tls) this.#makeCertificate();
     await this.#startRedis(appendfsync);
@@ -50,7 +51,7 @@ export class World {
 
   async startServer(name, tls = false) {
     const { command, env } = this.command(name, tls);
-    this.servers[name] = start(SERVER_PROCESSOR, command, { env });
+    this.servers[name] = start(on(SERVER_PROCESSOR, command, this.realTime), { env });
     await listening({ port: this.ports[name], host: '127.0.0.1' });
   }
 
@@ -65,16 +66,15 @@ export class World {
 
   /** 64 connections, keep-alive; with a rate, at that many events a second. */
   load(name, requests, ...rateAndMode) {
-    const words = [...this.#loader, '127.0.0.1', this.ports[name], '/webhook', CONNECTIONS, requests, ...rateAndMode];
-    const result = this.#run(words);
+    const result = this.#run(['127.0.0.1', this.ports[name], '/webhook', CONNECTIONS, requests, ...rateAndMode]);
     if (rateAndMode[1] !== 'bad' && result.ok !== result.requests) throw new Error(`${name}: ${result.requests - result.ok} answers are not 200`);
     return result;
   }
 
   /** Connections that made one request each, and then are idle until the returned function is called. */
   async idle(name, connections, ...mode) {
-    const words = [join(this.build, 'load'), 'idle', '127.0.0.1', String(this.ports[name]), '/webhook', String(connections), ...mode];
-    const loader = start(REDIS_PROCESSOR, words, { env: { STRIPE_WEBHOOK_SECRET: SECRET }, stdio: ['pipe', 'pipe', 'inherit'] });
+    const words = ['idle', '127.0.0.1', this.ports[name], '/webhook', connections, ...mode];
+    const loader = start(this.#loader(words), { env: { STRIPE_WEBHOOK_SECRET: SECRET }, stdio: ['pipe', 'pipe', 'inherit'] });
     await Promise.race([
       new Promise((resolve) => loader.stdout.once('data', resolve)),
       loader.ended.then(() => Promise.reject(new Error(`${name} did not take ${connections} connections`))),
@@ -85,8 +85,7 @@ export class World {
   /** Milliseconds from a server's fork to its first 200. */
   startTime(name) {
     const { command, env } = this.command(name);
-    const words = [...this.#loader, 'start', SERVER_PROCESSOR, '127.0.0.1', this.ports[name], '/webhook', ...command];
-    return this.#run(words, env).start_ms;
+    return this.#run(['start', SERVER_PROCESSOR, '127.0.0.1', this.ports[name], '/webhook', ...command], env).start_ms;
   }
 
   /** What Stripe and the onboarding service are for the worker; it has a certificate only in a world with TLS. */
@@ -94,7 +93,7 @@ export class World {
     this.ports.upstream = await freePort();
     const { key: KEY, certificate: CERTIFICATE } = this.tls;
     const env = { PORT: String(this.ports.upstream), KEY, CERTIFICATE, DELAY_MS: String(delayMs) };
-    this.servers.upstream = start(REDIS_PROCESSOR, [process.execPath, join(here, 'upstream.mjs')], { env });
+    this.servers.upstream = start(on(REDIS_PROCESSOR, [process.execPath, join(here, 'upstream.mjs')]), { env });
     await listening({ port: this.ports.upstream, host: '127.0.0.1' });
   }
 
@@ -114,7 +113,7 @@ export class World {
       IDENTIHOOK_ONBOARDING_SECRET: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw',
     };
     const env = { ...this.#identihookSettings('identihook', false), ...settings };
-    this.servers.worker = start(SERVER_PROCESSOR, [join(this.build, 'identihook'), 'serve', '--role', 'worker'], { env });
+    this.servers.worker = start(on(SERVER_PROCESSOR, [join(this.build, 'identihook'), 'serve', '--role', 'worker']), { env });
     return this.servers.worker;
   }
 
@@ -125,18 +124,19 @@ export class World {
   /** Fetches as many sessions with Node's own client. */
   async undici(count, concurrency) {
     const env = { ...process.env, URL: this.#upstream, COUNT: count, CONCURRENCY: concurrency, NODE_EXTRA_CA_CERTS: this.tls.certificate };
-    const words = ['-c', SERVER_PROCESSOR, process.execPath, join(here, 'undici.mjs')].map(String);
-    const { stdout } = await promisify(execFile)('taskset', words, { env });
+    const [command, ...words] = on(SERVER_PROCESSOR, [process.execPath, join(here, 'undici.mjs')]);
+    const { stdout } = await promisify(execFile)(command, words, { env });
     return JSON.parse(stdout);
   }
 
-  get #loader() {
-    return ['-c', REDIS_PROCESSOR, join(this.build, 'load')];
+  #loader(words) {
+    return on(REDIS_PROCESSOR, [join(this.build, 'load'), ...words], this.realTime);
   }
 
   #run(words, env = {}) {
     const options = { env: { ...process.env, STRIPE_WEBHOOK_SECRET: SECRET, ...env }, stdio: ['ignore', 'pipe', 'inherit'] };
-    return JSON.parse(execFileSync('taskset', words.map(String), options));
+    const [command, ...rest] = this.#loader(words);
+    return JSON.parse(execFileSync(command, rest, options));
   }
 
   async #startRedis(appendfsync) {
@@ -144,7 +144,7 @@ export class World {
       ? ['--appendonly', 'yes', '--appendfsync', appendfsync, '--auto-aof-rewrite-percentage', '0', '--dir', this.folder]
       : ['--appendonly', 'no'];
     const words = ['--port', '0', '--unixsocket', this.socket, '--save', '', '--logfile', join(this.folder, 'redis.log'), ...persistence];
-    this.redis = start(REDIS_PROCESSOR, ['redis-server', ...words]);
+    this.redis = start(on(REDIS_PROCESSOR, ['redis-server', ...words], this.realTime));
     await listening({ path: this.socket });
   }
 

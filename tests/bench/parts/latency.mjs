@@ -1,7 +1,8 @@
 // How long an event waits at a fixed rate, counted from the moment at which it was to be sent. nginx shows what the machine and
-// the generator themselves take.
+// the generator themselves take. Where that is allowed, all of it runs in real time: else the tail is that of whatever else runs.
 
 import { Samples, number, ratio, table } from '../figures.mjs';
+import { canRunInRealTime } from '../process.mjs';
 import { TITLES, World } from '../world.mjs';
 
 const RATES = [2_000, 10_000];
@@ -31,8 +32,10 @@ function show(rate, names, samples) {
 export async function measure({ build, rounds }) {
   const world = new World(build);
   const samples = new Samples();
+  const realTime = canRunInRealTime();
+  if (!realTime) console.log('Latency: not root, so what else runs on this machine is in the tail, too.\n');
   try {
-    await world.open();
+    await world.open({ realTime });
     for (let round = 0; round <= rounds; round++) {
       for (const rate of RATES) {
         for (const name of world.names) {
