@@ -1,10 +1,13 @@
-// What an event costs: CPU time of the server alone, and with Redis's, as fast as answers come.
+// What an event costs: CPU time of the server alone, and with Redis's. As fast as answers come; and at one rate, because a server
+// that never waits is never woken either, and the floor, nginx without Redis behind it, is such a one.
 
 import { Samples, number, ratio, table } from '../figures.mjs';
-import { cpuSeconds } from '../process.mjs';
+import { canRunInRealTime, cpuSeconds } from '../process.mjs';
 import { TITLES, World } from '../world.mjs';
 
 const BAD = 'identihook, bad signature';
+const RATE = 20_000;
+const atRate = (name) => ({ label: `${name}, at ${RATE / 1000}k events/s`, name, mode: [RATE] });
 
 function sample(world, name, requests, mode) {
   const cpu = () => ({ server: cpuSeconds(world.servers[name].pid), redis: cpuSeconds(world.redis.pid) });
@@ -20,9 +23,14 @@ function sample(world, name, requests, mode) {
 export async function measure({ build, requests, rounds }) {
   const world = new World(build);
   const samples = new Samples();
-  const kinds = [...world.names.map((name) => ({ label: TITLES[name], name, mode: [] })), { label: BAD, name: 'identihook', mode: [0, 'bad'] }];
+  const kinds = [
+    ...world.names.map((name) => ({ label: TITLES[name], name, mode: [] })),
+    { label: BAD, name: 'identihook', mode: [0, 'bad'] },
+    atRate('nginx'),
+    atRate('identihook'),
+  ];
   try {
-    await world.open();
+    await world.open({ realTime: canRunInRealTime() });
     for (let round = 0; round <= rounds; round++) {
       for (const { label, name, mode } of kinds) {
         const one = sample(world, name, requests, mode);
