@@ -44,6 +44,7 @@ struct telemetry {
     _Atomic uint64_t endings[ENDINGS];
     _Atomic uint64_t in_process;        /* now */
     _Atomic uint64_t redis_ready;       /* 0 or 1, now */
+    _Atomic uint64_t redis_connections; /* that are ready, at the last heartbeat */
     _Atomic uint64_t waiting_for_redis; /* events, now */
     _Atomic uint64_t heartbeat_ms;      /* monotonic; when the loop last turned. 0: not yet, or it has ended */
     _Atomic uint64_t lag_ns;            /* how late the last heartbeat was */

@@ -13,7 +13,8 @@
 #include "stripe/event.h"
 
 /*
- * The durable queue, as the ingest side sees it: one connection for commands, and putting an event in.
+ * The durable queue, as the ingest side sees it: a connection for commands, and putting an event in, over that and
+ * further ones.
  *
  *            put            take               finish
  *  (nothing) ────▶ unread ───────▶ in process ────────▶ finished
@@ -26,14 +27,17 @@
  */
 struct queue;
 
+#define QUEUE_LANES_MAXIMUM 64
+
 struct queue_options {
     const struct redis_url *url; /* outlives the queue */
     const char *namespace;
     const char *name; /* the connection's, for logs and CLIENT LIST; outlives the queue */
     uint64_t call_timeout_ms;
     uint64_t dedupe_window_ms;
-    size_t max_calls;
+    size_t max_calls; /* events being put at once, and their bytes; also the other calls of the first connection */
     size_t max_bytes;
+    size_t lanes; /* connections to put events through, 1 to QUEUE_LANES_MAXIMUM; 0 is 1 */
     void (*on_state)(void *context, bool ready); /* may be NULL */
     void *context;
 };
@@ -45,7 +49,10 @@ void queue_close(struct queue *queue, void (*closed)(void *context), void *conte
 
 bool queue_is_ready(const struct queue *queue);
 
-/* The connection and the keys, for the other parts of the store. */
+/* How many of its connections are ready. */
+size_t queue_ready_lanes(const struct queue *queue);
+
+/* The first connection and the keys, for the other parts of the store. */
 struct redis *queue_redis(const struct queue *queue);
 const struct keys *queue_keys(const struct queue *queue);
 uint64_t queue_dedupe_window_ms(const struct queue *queue);
@@ -59,6 +66,8 @@ enum queue_put_outcome {
 /* Embedded by the caller; stays where it is until its callback has run. */
 struct queue_put {
     struct redis_call call;
+    struct queue *queue;
+    size_t bytes;
     void (*callback)(struct queue_put *put, enum queue_put_outcome outcome);
 };
 

@@ -142,8 +142,8 @@ void telemetry_render(const struct telemetry *const *loops, size_t count, struct
     struct scrape scrape = {.loops = loops, .count = count, .out = out};
     render_ingest(&scrape);
     render_work(&scrape);
-    single(&scrape, "redis_connections_ready", "gauge", "Loops whose connection to Redis is ready.",
-           offsetof(struct telemetry, redis_ready));
+    single(&scrape, "redis_connections_ready", "gauge", "Connections to Redis that events can be stored through.",
+           offsetof(struct telemetry, redis_connections));
     head(&scrape, "loop_lag_seconds", "gauge", "How late each loop's last heartbeat was.");
     for (size_t i = 0; i < count; i++) {
         buffer_append_format(out, "identihook_loop_lag_seconds{loop=\"%zu\"} %.6f\n", i,

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/wait.h>
@@ -112,7 +113,7 @@ static void on_closed(void *context)
     closed = true;
 }
 
-static void open_queue(uint64_t call_timeout_ms)
+static void open_queue(uint64_t call_timeout_ms, size_t lanes)
 {
     struct queue_options options = {.url = &url,
                                     .namespace = "test",
@@ -120,9 +121,10 @@ static void open_queue(uint64_t call_timeout_ms)
                                     .call_timeout_ms = call_timeout_ms,
                                     .dedupe_window_ms = 60000,
                                     .max_calls = 100,
-                                    .max_bytes = 1u << 20};
+                                    .max_bytes = 1u << 20,
+                                    .lanes = lanes};
     ck_assert_int_eq(queue_open(&loop, &options, &queue), 0);
-    TURN_UNTIL(queue_is_ready(queue));
+    TURN_UNTIL(queue_ready_lanes(queue) == (lanes ? lanes : 1));
 }
 
 static void set_up(void)
@@ -136,7 +138,7 @@ static void set_up(void)
     (void)uv_timer_init(&loop, &deadline);
     (void)signal(SIGPIPE, SIG_IGN);
     start_server();
-    open_queue(2000);
+    open_queue(2000, 0);
 }
 
 static void tear_down(void)
@@ -216,6 +218,107 @@ START_TEST(an_event_that_cannot_be_queued_is_not_marked_as_seen)
     ck_assert_int_eq(ask("EXISTS {test}:seen:evt_1"), 0);
     (void)ask("DEL {test}:events");
     ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_QUEUED);
+}
+END_TEST
+
+/* ---- several connections */
+
+static void open_anew(size_t lanes)
+{
+    closed = false;
+    queue_close(queue, on_closed, NULL);
+    TURN_UNTIL(closed);
+    open_queue(2000, lanes);
+}
+
+#define BATCH 60
+
+static char large_payload[2000];
+
+/* Puts a batch of large events, evt_0 to evt_59, without turning the loop. */
+static void start_batch(struct put puts[BATCH])
+{
+    memset(large_payload, 'x', sizeof(large_payload));
+    for (size_t i = 0; i < BATCH; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "evt_%zu", i);
+        struct event event = {.id = text_of(id), .type = TEXT("t"), .session = TEXT("vs_1"), .kind = EVENT_VERIFIED};
+        puts[i] = (struct put){.put.callback = on_put};
+        ck_assert_int_eq(queue_put(queue, &puts[i].put, &event, 1, (struct text){large_payload, sizeof(large_payload)}),
+                         0);
+    }
+}
+
+static size_t ended(const struct put puts[BATCH], enum queue_put_outcome outcome)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < BATCH; i++) {
+        count += puts[i].ended && puts[i].outcome == outcome;
+    }
+    return count;
+}
+
+START_TEST(one_connection_is_filled_before_the_next_and_all_share_what_is_more)
+{
+    struct put puts[BATCH];
+    struct put small;
+    open_anew(4);
+    ck_assert_int_eq(start_put(&small, "evt_small"), 0);
+    ck_assert_uint_eq(redis_calls(queue_redis(queue)), 1);
+    start_batch(puts);
+    /* 120 kB, of which each of four has its part. */
+    ck_assert_uint_ge(redis_bytes(queue_redis(queue)), 16384);
+    ck_assert_uint_lt(redis_bytes(queue_redis(queue)), 48 * 1024);
+    TURN_UNTIL(small.ended && ended(puts, QUEUE_PUT_QUEUED) == BATCH);
+    ck_assert_int_eq(ask("XLEN {test}:events"), BATCH + 1);
+    ck_assert_uint_eq(redis_bytes(queue_redis(queue)), 0);
+}
+END_TEST
+
+START_TEST(the_bound_holds_for_all_connections_together)
+{
+    struct put puts[101];
+    open_anew(4);
+    for (size_t i = 0; i < 100; i++) {
+        ck_assert_int_eq(start_put(&puts[i], "evt_1"), 0);
+    }
+    ck_assert_int_eq(start_put(&puts[100], "evt_2"), -ENOBUFS);
+    TURN_UNTIL(puts[99].ended && puts[0].ended);
+    ck_assert_int_eq(put_one("evt_2"), QUEUE_PUT_QUEUED);
+}
+END_TEST
+
+/* The id by which Redis knows the connection of that name. */
+static long long client_id(const char *name)
+{
+    redisContext *context = connect_plainly();
+    redisReply *reply = redisCommand(context, "CLIENT LIST");
+    char wanted[64];
+    (void)snprintf(wanted, sizeof(wanted), " name=%s ", name);
+    char *found = reply->str;
+    while (found && !(strstr(found, wanted) < strchr(found, '\n') && strstr(found, wanted))) {
+        found = strchr(found, '\n') + 1;
+    }
+    long long id = strtoll(found + strlen("id="), NULL, 10);
+    freeReplyObject(reply);
+    redisFree(context);
+    return id;
+}
+
+START_TEST(a_lost_connection_leaves_the_others_at_work_and_comes_back)
+{
+    struct put puts[BATCH];
+    open_anew(4);
+    ck_assert_int_eq(ask("CLIENT KILL ID %lld", client_id("test-queue-2")), 1);
+    start_batch(puts); /* nobody has noticed yet */
+    TURN_UNTIL(ended(puts, QUEUE_PUT_QUEUED) + ended(puts, QUEUE_PUT_UNKNOWN) == BATCH);
+    ck_assert_uint_ge(ended(puts, QUEUE_PUT_QUEUED), BATCH / 2);
+    ck_assert_uint_ge(ended(puts, QUEUE_PUT_UNKNOWN), 1);
+    ck_assert(queue_is_ready(queue));
+    TURN_UNTIL(queue_ready_lanes(queue) == 4);
+    start_batch(puts);
+    TURN_UNTIL(ended(puts, QUEUE_PUT_QUEUED) + ended(puts, QUEUE_PUT_DUPLICATE) == BATCH);
+    ck_assert_int_eq(ask("XLEN {test}:events"), BATCH);
 }
 END_TEST
 
@@ -764,6 +867,9 @@ static void fill(TCase *tests)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, an_event_is_queued_once_however_often_it_comes);
     tcase_add_test(tests, an_event_that_cannot_be_queued_is_not_marked_as_seen);
+    tcase_add_test(tests, one_connection_is_filled_before_the_next_and_all_share_what_is_more);
+    tcase_add_test(tests, the_bound_holds_for_all_connections_together);
+    tcase_add_test(tests, a_lost_connection_leaves_the_others_at_work_and_comes_back);
     tcase_add_test(tests, a_script_that_redis_has_forgotten_is_sent_again_unseen);
     tcase_add_test(tests, more_calls_than_the_limit_are_refused_at_once);
     tcase_add_test(tests, a_server_that_is_killed_leaves_the_outcome_unknown_and_is_found_again);
