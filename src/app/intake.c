@@ -20,7 +20,8 @@ struct intake {
     struct queue *queue;
     struct signature_keys *keys;
     struct telemetry *telemetry;
-    struct list pool; /* of struct pending */
+    struct buffer bodies[ANSWERS]; /* of the errors that always say the same, rendered once */
+    struct list pool;              /* of struct pending */
     size_t pooled;
     size_t waiting;
 };
@@ -51,8 +52,21 @@ static void note(struct intake *intake, const struct access *access)
     }
 }
 
+/* Renders the bodies of all errors with a message of their own. 0 or -ENOMEM. */
+static int render_bodies(struct intake *intake)
+{
+    int status = 0;
+    for (enum answer kind = 0; kind < ANSWERS && status == 0; kind++) {
+        if (answer_kinds[kind].message) {
+            http_error_body(&intake->bodies[kind], answer_kinds[kind].code, answer_kinds[kind].message);
+            status = buffer_status(&intake->bodies[kind]);
+        }
+    }
+    return status;
+}
+
 /* Answers as `kind` says; `message` is NULL where the kind has its own. */
-static void answer(struct conn *conn, enum answer kind, const char *message)
+static void answer(const struct intake *intake, struct conn *conn, enum answer kind, const char *message)
 {
     const struct answer_kind *given = &answer_kinds[kind];
     struct http_answer answer = {
@@ -64,8 +78,11 @@ static void answer(struct conn *conn, enum answer kind, const char *message)
         answer.body = kind == ANSWER_DUPLICATE ? TEXT("{\"received\":true,\"duplicate\":true}")
                                                : TEXT("{\"received\":true,\"duplicate\":false}");
         conn_answer(conn, &answer);
+    } else if (message) {
+        conn_answer_error(conn, &answer, given->code, message);
     } else {
-        conn_answer_error(conn, &answer, given->code, message ? message : given->message);
+        answer.body = buffer_text(&intake->bodies[kind]);
+        conn_answer(conn, &answer);
     }
 }
 
@@ -75,7 +92,7 @@ static void finish(struct intake *intake, struct conn *conn, enum answer kind, s
 {
     uint64_t duration_ns = started_ns != 0 ? clock_monotonic_ns() - started_ns : 0;
     note(intake, &(struct access){.conn = conn, .answer = kind, .event = event, .duration_ns = duration_ns});
-    answer(conn, kind, message);
+    answer(intake, conn, kind, message);
 }
 
 /* ---- requests that wait for Redis */
@@ -126,7 +143,7 @@ static void on_put(struct queue_put *put, enum queue_put_outcome outcome)
     set_waiting(intake, intake->waiting - 1);
     give_back(intake, pending);
     if (conn) {
-        answer(conn, answers[outcome], NULL);
+        answer(intake, conn, answers[outcome], NULL);
     }
 }
 
@@ -283,6 +300,10 @@ int intake_create(const struct settings *settings, struct queue *queue, struct s
     intake->keys = keys;
     intake->telemetry = telemetry;
     list_init(&intake->pool);
+    if (render_bodies(intake) < 0) {
+        intake_free(intake);
+        return -ENOMEM;
+    }
     *created = intake;
     return 0;
 }
@@ -295,6 +316,9 @@ void intake_free(struct intake *intake)
     LIST_EACH(&intake->pool, link, following)
     {
         free(LIST_OBJECT(link, struct pending, link));
+    }
+    for (enum answer kind = 0; kind < ANSWERS; kind++) {
+        buffer_free(&intake->bodies[kind]);
     }
     signature_keys_free(intake->keys);
     free(intake);

@@ -32,7 +32,7 @@ const struct setting settings_table[] = {
      .example = "redis://127.0.0.1:6379/0",
      .help = "redis://[user:password@]host:port/db, rediss:// for TLS, or unix:///path?db=0"},
     {.name = "IDENTIHOOK_REDIS_CONNECTIONS", .read = setting_count, .offset = FIELD(redis_connections),
-     .fallback = "4", .least = 1, .most = 64, .example = "8",
+     .fallback = "8", .least = 1, .most = 64, .example = "4",
      .help = "connections of each loop that events are stored through: Redis takes 16 KB of each at a time, so more of "
              "them let it store more at once, above all when it waits for a disk"},
     {.name = "IDENTIHOOK_NAMESPACE", .read = setting_namespace, .offset = FIELD(namespace), .fallback = "identihook",
