@@ -28,6 +28,7 @@ export class Smtp {
       authOptional: true,
       disableReverseLookup: true,
       logger: false,
+      closeTimeout: 100, // ms that close() leaves to a connection that is still open
       onConnect: (session, done) => smtp.#stage('connect', session, done),
       onMailFrom: (address, session, done) => smtp.#stage('mail', session, done),
       onRcptTo: (address, session, done) => smtp.#stage('rcpt', session, done, [address.address]),
