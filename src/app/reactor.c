@@ -122,7 +122,7 @@ static void on_heartbeat(uv_timer_t *timer)
     uint64_t expected = reactor->last_beat_ns + HEARTBEAT_MS * UINT64_C(1000000);
     telemetry_set(&reactor->telemetry.lag_ns, reactor->last_beat_ns && now > expected ? now - expected : 0);
     telemetry_set(&reactor->telemetry.heartbeat_ms, now / 1000000);
-    telemetry_set(&reactor->telemetry.redis_connections, queue_ready_lanes(reactor->queue));
+    telemetry_set(&reactor->telemetry.redis_connections, reactor->queue ? queue_ready_lanes(reactor->queue) : 0);
     reactor->last_beat_ns = now;
     if (reactor->listener && now > reactor->opened_ns + reactor->options.settings->enqueue_timeout_ms * 1000000) {
         listener_begin(reactor->listener); /* Redis is away: its clients are to hear that */

@@ -23,6 +23,8 @@ struct queue {
     char window[24]; /* the dedupe window as text: the hot path sends it with each event */
     size_t puts;     /* under way */
     size_t put_bytes;
+    void (*closed)(void *context); /* once the last lane is closed */
+    void *closed_context;
 };
 
 static int open_lane(uv_loop_t *loop, struct queue *queue)
@@ -69,34 +71,24 @@ int queue_open(uv_loop_t *loop, const struct queue_options *options, struct queu
     return 0;
 }
 
-struct closing {
-    struct queue *queue;
-    size_t open;
-    void (*closed)(void *context);
-    void *context;
-};
-
-static void on_closed(void *context)
+static void on_lane_closed(void *context)
 {
-    struct closing *closing = context;
-    if (--closing->open > 0) {
+    struct queue *queue = context;
+    if (--queue->lane_count > 0) {
         return;
     }
-    struct closing last = *closing;
-    free(closing);
-    free(last.queue);
-    last.closed(last.context);
+    void (*closed)(void *) = queue->closed;
+    void *closed_context = queue->closed_context;
+    free(queue);
+    closed(closed_context);
 }
 
 void queue_close(struct queue *queue, void (*closed)(void *context), void *context)
 {
-    struct closing *closing = malloc(sizeof(*closing));
-    if (!closing) {
-        abort(); /* nothing sensible is left to do while the process ends */
-    }
-    *closing = (struct closing){.queue = queue, .open = queue->lane_count, .closed = closed, .context = context};
-    for (size_t i = 0; i < queue->lane_count; i++) {
-        redis_close(queue->lanes[i], on_closed, closing);
+    queue->closed = closed;
+    queue->closed_context = context;
+    for (size_t i = 0, count = queue->lane_count; i < count; i++) {
+        redis_close(queue->lanes[i], on_lane_closed, queue);
     }
 }
 
