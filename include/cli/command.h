@@ -29,4 +29,5 @@ int serve_run(int argc, char **argv);
 int trigger_run(int argc, char **argv);
 int status_run(int argc, char **argv);
 int verify_run(int argc, char **argv);
+int health_run(int argc, char **argv);
 int version_run(int argc, char **argv);

@@ -8,6 +8,8 @@ const struct command command_table[] = {
     {"trigger", "TYPE [--url URL] [--session ID] [--count N] [--rate N]", "sign and send sample events", trigger_run},
     {"status", "[--json]", "backlog, retries and dead letters, per consumer group", status_run},
     {"verify", "--payload FILE --header TEXT", "check a signature offline and say why it fails", verify_run},
+    {"health", "[--ready] [--timeout MS]", "how the identihook of this machine is: for containers' health checks",
+     health_run},
     {"version", "", "versions of identihook and its libraries", version_run},
     {NULL, NULL, NULL, NULL},
 };
