@@ -11,7 +11,7 @@
 
 /*
  * Outgoing HTTP requests on a libuv loop, over libcurl's multi interface. One fetcher per loop; connections are kept
- * and used again. curl_global_init() has run before there are threads.
+ * and used again. curl_library_open() has run before there are threads.
  *
  * HTTP/1.1; https:// always with the certificate checked; no redirects; no proxy, netrc or authorities' bundle from the
  * environment; answers up to a limit.

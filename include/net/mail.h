@@ -13,7 +13,7 @@
 /*
  * Sending mail over SMTP. libcurl's SMTP blocks its caller, so it runs on threads of its own: mails go in through a
  * bounded mailbox, results come back to the loop of whoever sent. Each thread keeps its connection for the next mail,
- * for a while. curl_global_init() has run, and SIGPIPE is ignored.
+ * for a while. curl_library_open() has run, and SIGPIPE is ignored.
  *
  * TLS. smtps:// and STARTTLS that is required check the server's certificate and name. STARTTLS that is used only
  * because the server offers it (the default) encrypts without checking who the server is, as mail servers do among

@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
 #include <uv.h>
 
 #include "app/admin.h"
@@ -17,6 +16,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "net/curl_library.h"
 #include "net/listener.h"
 #include "net/mail.h"
 
@@ -461,14 +461,23 @@ static void refuse_webhook_socket(struct server *server)
     }
 }
 
+static int open_libraries(const struct server_options *options)
+{
+    struct buffer fault = {0};
+    int status = options->works ? curl_library_open(&fault) : 0;
+    if (status != 0) {
+        log_error("a worker needs a library that is not there", LOG_TEXT("fault", buffer_text(&fault)));
+    }
+    buffer_free(&fault);
+    return status == 0 ? 0 : -ENOTSUP;
+}
+
 int server_run(const struct server_options *options)
 {
     struct server server = {.options = *options};
     fit_files(options->settings);
-    if (options->works) {
-        (void)curl_global_init(CURL_GLOBAL_DEFAULT); /* before there are threads */
-    }
-    int status = init_loop(&server);
+    int status = open_libraries(options);
+    status = status == 0 ? init_loop(&server) : status;
     if (status < 0) {
         return status;
     }
@@ -489,7 +498,7 @@ int server_run(const struct server_options *options)
     admin_free(&server.admin);
     (void)uv_loop_close(&server.loop);
     if (options->works) {
-        curl_global_cleanup();
+        curl_library_close();
     }
     log_info("stopped", LOG_NUMBER("status", status));
     return status;

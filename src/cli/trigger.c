@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
 #include <uv.h>
 
 #include "base/clock.h"
@@ -12,6 +11,7 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/configuration.h"
+#include "net/curl_library.h"
 #include "net/fetch.h"
 #include "stripe/sample.h"
 #include "stripe/signature.h"
@@ -164,6 +164,20 @@ static int fire(struct run *run, int64_t rate)
     return run->failed == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }
 
+static int fire_with_curl(struct run *run, int64_t rate)
+{
+    struct buffer fault = {0};
+    int status = COMMAND_USAGE;
+    if (curl_library_open(&fault) == 0) {
+        status = fire(run, rate);
+        curl_library_close();
+    } else {
+        (void)fprintf(stderr, "identihook: %s\n", fault.data ? fault.data : "out of memory");
+    }
+    buffer_free(&fault);
+    return status;
+}
+
 /* Where this configuration's own listener is. */
 static void default_url(const struct settings *settings, char url[URL_SIZE])
 {
@@ -202,9 +216,7 @@ static int trigger(const struct arguments *arguments, enum event_kind kind)
             .url = arguments_value(arguments, "url") ? arguments_value(arguments, "url") : url,
             .count = count,
         };
-        (void)curl_global_init(CURL_GLOBAL_DEFAULT);
-        status = fire(&run, rate);
-        curl_global_cleanup();
+        status = fire_with_curl(&run, rate);
     }
     settings_free(&settings);
     return status;

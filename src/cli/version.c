@@ -1,6 +1,5 @@
 #include <stdio.h>
 
-#include <curl/curl.h>
 #include <hiredis/hiredis.h>
 #include <jansson.h>
 #include <llhttp.h>
@@ -10,6 +9,19 @@
 #include "base/version.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "net/curl_library.h"
+
+static void print_curl(void)
+{
+    struct buffer fault = {0};
+    if (curl_library_open(&fault) == 0) {
+        printf("libcurl %s\n", curl_library_version());
+        curl_library_close();
+    } else {
+        printf("%s\n", fault.data ? fault.data : "libcurl: out of memory");
+    }
+    buffer_free(&fault);
+}
 
 int version_run(int argc, char **argv)
 {
@@ -26,7 +38,7 @@ int version_run(int argc, char **argv)
     printf("identihook %s\n", version_text());
     printf("libuv %s\n", uv_version_string());
     printf("llhttp %d.%d.%d\n", LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
-    printf("libcurl %s\n", curl_version_info(CURLVERSION_NOW)->version);
+    print_curl();
     printf("hiredis %d.%d.%d\n", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
     printf("jansson %s\n", jansson_version_str());
     printf("%s\n", OpenSSL_version(OPENSSL_VERSION));

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <curl/curl.h>
 #include <openssl/crypto.h>
 
 #include "base/buffer.h"
 #include "base/list.h"
+#include "curl_functions.h"
 #include "fetch_multi.h"
 
 /*

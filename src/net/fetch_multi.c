@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "curl_functions.h"
 
 /*
  * Happy path: libcurl names a socket and what to wait for (on_socket), libuv reports it (on_poll), libcurl is told

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
+#include "curl_functions.h"
 
 /*
  * Happy path: greeting, EHLO, perhaps STARTTLS and AUTH, then MAIL, RCPT, DATA, the mail, 250. The next mail on the

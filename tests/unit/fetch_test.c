@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "http_script.h"
+#include "net/curl_library.h"
 #include "net/fetch.h"
 #include "tls_identity.h"
 
@@ -911,6 +912,7 @@ static bool fetch_without_memory(long failing)
 
 START_TEST(a_fetch_that_cannot_start_for_want_of_memory_says_so)
 {
+    curl_library_close();
     ck_assert_int_eq(curl_global_init_mem(CURL_GLOBAL_DEFAULT, failing_malloc, free, failing_realloc, failing_strdup,
                                           failing_calloc),
                      0);
@@ -931,9 +933,16 @@ START_TEST(a_fetch_that_cannot_start_for_want_of_memory_says_so)
 }
 END_TEST
 
+static void open_curl(void)
+{
+    struct buffer fault = {0};
+    ck_assert_msg(curl_library_open(&fault) == 0, "%s", fault.data);
+}
+
 static void fill(TCase *tests)
 {
     (void)signal(SIGPIPE, SIG_IGN);
+    tcase_add_unchecked_fixture(tests, open_curl, curl_library_close);
     tcase_add_test(tests, an_answer_comes_with_its_body_and_headers);
     tcase_add_test(tests, absent_headers_are_empty);
     tcase_add_test(tests, headers_of_interim_answers_and_trailers_do_not_count);

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <signal.h>
 
-#include <curl/curl.h>
 #include <uv.h>
 
 #include "base/clock.h"
+#include "net/curl_library.h"
 #include "net/mail.h"
 #include "smtp_script.h"
 #include "tls_identity.h"
@@ -655,9 +655,16 @@ START_TEST(results_come_out_on_the_loop_of_who_sent)
 }
 END_TEST
 
+static void open_curl(void)
+{
+    struct buffer fault = {0};
+    ck_assert_msg(curl_library_open(&fault) == 0, "%s", fault.data);
+}
+
 static void fill(TCase *tests)
 {
     (void)signal(SIGPIPE, SIG_IGN);
+    tcase_add_unchecked_fixture(tests, open_curl, curl_library_close);
     tcase_add_test(tests, a_mail_arrives_as_it_was_given);
     tcase_add_test(tests, a_connection_is_used_again);
     tcase_add_loop_test(tests, a_connection_that_the_server_ended_between_mails_costs_no_mail, SMTP_LEAVES_AT_ONCE,

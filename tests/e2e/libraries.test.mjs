@@ -1,0 +1,57 @@
+// Libraries that not every process needs are opened by those that do.
+
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+
+import { Identihook, run } from '../lib/identihook.mjs';
+import { World } from '../lib/world.mjs';
+
+const maps = (program) => readFile(`/proc/${program.pid}/maps`, 'utf8');
+
+/** A folder that the dynamic linker looks into first, with a libcurl that cannot be loaded. */
+async function brokenLibraries(t) {
+  const path = await mkdtemp(join(tmpdir(), 'identihook-'));
+  t.after(() => rm(path, { recursive: true }));
+  await writeFile(join(path, 'libcurl.so.4'), 'no library\n');
+  return path;
+}
+
+describe('libcurl', { concurrency: 4 }, () => {
+  test('is in a worker, and not in a process that only receives', async (t) => {
+    const world = await World.open(t);
+    assert.match(await maps(world.program), /libcurl/);
+    const ingest = await Identihook.start(world.settings, { words: ['--role', 'ingest'] });
+    t.after(() => ingest.stop());
+    assert.doesNotMatch(await maps(ingest), /libcurl|libgnutls|libldap|libkrb5/);
+  });
+
+  test('may be missing where webhooks are only received', async (t) => {
+    const world = await World.open(t, { start: false });
+    const settings = { ...world.settings, LD_LIBRARY_PATH: await brokenLibraries(t) };
+    const ingest = await Identihook.start(settings, { words: ['--role', 'ingest'] });
+    t.after(() => ingest.stop());
+    assert.equal((await ingest.look('/readyz')).status, 200);
+  });
+
+  test('is named with its packages by a worker that cannot open it', async (t) => {
+    const world = await World.open(t, { start: false });
+    const settings = { ...world.settings, LD_LIBRARY_PATH: await brokenLibraries(t) };
+    const { code, stderr } = await run(['serve', '--role', 'worker'], settings);
+    assert.equal(code, 2);
+    assert.match(stderr, /libcurl\.so\.4: .*install libcurl4 \(Debian 12\) or libcurl4t64 \(Debian 13\)/);
+  });
+
+  test('is named with its packages by every command that uses it', async (t) => {
+    const world = await World.open(t, { start: false });
+    const settings = { ...world.settings, LD_LIBRARY_PATH: await brokenLibraries(t) };
+    const trigger = await run(['trigger', 'verified'], settings);
+    assert.equal(trigger.code, 2);
+    assert.match(trigger.stderr, /^identihook: libcurl cannot be opened .*install libcurl4/);
+    const version = await run(['version'], settings);
+    assert.equal(version.code, 0);
+    assert.match(version.stdout, /^libcurl cannot be opened .*install libcurl4/m);
+  });
+});
