@@ -62,5 +62,7 @@ setting_reader setting_actions;
 setting_reader setting_outputs;
 setting_reader setting_smtp;
 setting_reader setting_mail_from;
+setting_reader setting_address; /* char *, a bare e-mail address */
+setting_reader setting_color;   /* char *, "#rrggbb" */
 setting_reader setting_log_format;
 setting_reader setting_log_level;

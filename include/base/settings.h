@@ -102,9 +102,17 @@ struct settings {
     enum starttls_mode smtp_starttls;
     char *smtp_username;
     struct secret smtp_password;
+    bool smtp_cleartext_login; /* a login may go over a connection without TLS */
     uint64_t smtp_timeout_ms;
     char *mail_from;
+    char *mail_reply_to; /* NULL: the sender */
     char *retry_page;
+    char *alternative_page;
+    char *support_address; /* bare */
+
+    char *brand_name;
+    char *brand_color; /* "#rrggbb", never NULL */
+    char *brand_logo_url;
 
     char *onboarding_url; /* NULL: no onboarding service */
     struct secret onboarding_secret;

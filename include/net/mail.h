@@ -19,7 +19,8 @@
  * because the server offers it (the default) encrypts without checking who the server is, as mail servers do among
  * themselves (RFC 7435, opportunistic security): whoever could show a false certificate could as well hide the offer,
  * and to refuse a self-signed relay would only lead to mails in clear text. It protects against listening, not against
- * an active attacker: a login over an untrusted network wants smtps:// or MAIL_TLS_REQUIRED.
+ * an active attacker: a login over an untrusted network wants smtps:// or MAIL_TLS_REQUIRED. A login is never sent
+ * without TLS, unless that is asked for: a server that offers none gets neither the login nor the mail.
  */
 struct mailer;
 struct mail_outlet;
@@ -32,11 +33,12 @@ struct mailer_options {
     enum mail_tls tls;
     const char *username; /* NULL: no login */
     const struct secret *password;
-    const char *ca_file; /* authorities (PEM) to trust instead of the system's, or NULL */
-    uint64_t timeout_ms; /* for one mail */
-    uint64_t keep_ms;    /* how long an idle connection is kept for the next mail; 0: 10 s */
-    size_t threads;      /* 1 to 16 */
-    size_t mailbox;      /* mails that may wait */
+    bool cleartext_login; /* the login may go without TLS */
+    const char *ca_file;  /* authorities (PEM) to trust instead of the system's, or NULL */
+    uint64_t timeout_ms;  /* for one mail */
+    uint64_t keep_ms;     /* how long an idle connection is kept for the next mail; 0: 10 s */
+    size_t threads;       /* 1 to 16 */
+    size_t mailbox;       /* mails that may wait */
 };
 
 /* Starts the threads. 0, -ENOMEM, or why a thread could not be started. */

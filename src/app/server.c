@@ -296,6 +296,7 @@ static int start_mailer(struct server *server)
         .tls = modes[settings->smtp_starttls],
         .username = settings->smtp_username,
         .password = &settings->smtp_password,
+        .cleartext_login = settings->smtp_cleartext_login,
         .ca_file = settings->ca_file,
         .timeout_ms = settings->smtp_timeout_ms,
         .threads = MAIL_THREADS,

@@ -290,6 +290,24 @@ int setting_actions(const struct setting *setting, struct settings *settings, st
     return 0;
 }
 
+/* The options behind SMTP_URL's '?'. */
+static bool read_smtp_options(struct text query, struct settings *settings)
+{
+    while (query.length > 0) {
+        struct text option = text_cut(&query, '&');
+        if (text_equal(option, TEXT("starttls=required"))) {
+            settings->smtp_starttls = STARTTLS_REQUIRED;
+        } else if (text_equal(option, TEXT("starttls=off"))) {
+            settings->smtp_starttls = STARTTLS_OFF;
+        } else if (text_equal(option, TEXT("login=cleartext"))) {
+            settings->smtp_cleartext_login = true;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
 int setting_smtp(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
 {
     (void)setting;
@@ -302,12 +320,8 @@ int setting_smtp(const struct setting *setting, struct settings *settings, struc
         *fault = "has a login in it: put that into SMTP_USERNAME and SMTP_PASSWORD";
     } else if (setting_server_fault(server)) {
         *fault = setting_server_fault(server);
-    } else if (query.length > 0 && text_equal(query, TEXT("starttls=required"))) {
-        settings->smtp_starttls = STARTTLS_REQUIRED;
-    } else if (query.length > 0 && text_equal(query, TEXT("starttls=off"))) {
-        settings->smtp_starttls = STARTTLS_OFF;
-    } else if (query.length > 0) {
-        *fault = "has an unknown option: only ?starttls=required and ?starttls=off are known";
+    } else if (!read_smtp_options(query, settings)) {
+        *fault = "has an unknown option: only starttls=required, starttls=off and login=cleartext are known";
     }
     return *fault ? 0 : setting_copy(&settings->smtp_url, url);
 }
@@ -338,6 +352,29 @@ int setting_mail_from(const struct setting *setting, struct settings *settings, 
     struct text name = text_trim((struct text){.data = value.data, .length = (size_t)(address.data - value.data)});
     if (name.length > 1 && !is_phrase((struct text){.data = name.data, .length = name.length - 1})) {
         *fault = "has a name with one of ,;:@()[]\\ in it, which must be in quotes";
+        return 0;
+    }
+    return setting_copy(setting_field(settings, setting), value);
+}
+
+int setting_address(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
+{
+    struct text address;
+    if (mail_address_find(value, &address) < 0 || address.length != value.length) {
+        *fault = "is not a bare e-mail address";
+        return 0;
+    }
+    return setting_copy(setting_field(settings, setting), value);
+}
+
+int setting_color(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
+{
+    bool fine = value.length == 7 && value.data[0] == '#';
+    for (size_t i = 1; i < value.length && fine; i++) {
+        fine = value.data[i] != '\0' && strchr("0123456789abcdefABCDEF", value.data[i]);
+    }
+    if (!fine) {
+        *fault = "is not a colour: write # and six hexadecimal digits";
         return 0;
     }
     return setting_copy(setting_field(settings, setting), value);

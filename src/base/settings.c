@@ -193,6 +193,10 @@ static bool resolve(struct settings *settings, struct buffer *faults)
             "SMTP_URL is set, but not IDENTIHOOK_MAIL_FROM; for example IDENTIHOOK_MAIL_FROM=identity@example.com");
     require((settings->smtp_username != NULL) == secret_is_set(&settings->smtp_password), faults, &faulty,
             "SMTP_USERNAME and SMTP_PASSWORD belong together: set both or none");
+    require(!settings->smtp_username || settings->smtp_starttls != STARTTLS_OFF || settings->smtp_cleartext_login,
+            faults, &faulty,
+            "SMTP_URL has starttls=off, so that the login would go in clear text; if that is wanted, to a relay on the "
+            "same machine, say so: SMTP_URL=smtp://127.0.0.1:25?starttls=off&login=cleartext");
     require((settings->tls_certificate != NULL) == (settings->tls_key != NULL), faults, &faulty,
             "IDENTIHOOK_TLS_CERT and IDENTIHOOK_TLS_KEY belong together: set both or none");
     require(!settings->tls_client_ca || settings->tls_certificate, faults, &faulty,
@@ -278,7 +282,9 @@ void settings_free(struct settings *settings)
         settings->webhook_path,    settings->tls_certificate,    settings->tls_key,
         settings->tls_client_ca,   settings->smtp_url,           settings->smtp_username,
         settings->mail_from,       settings->retry_page,         settings->onboarding_url,
-        settings->ca_file,
+        settings->ca_file,         settings->mail_reply_to,      settings->alternative_page,
+        settings->support_address, settings->brand_name,         settings->brand_color,
+        settings->brand_logo_url,
     };
     for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
         free(strings[i]);

@@ -193,9 +193,11 @@ static int on_progress(void *context, curl_off_t a, curl_off_t b, curl_off_t c, 
 static CURLcode set_security(CURL *easy, const struct mailer_options *options)
 {
     bool checked = options->tls == MAIL_TLS_REQUIRED || strncasecmp(options->url, "smtps:", 6) == 0;
-    long use = options->tls == MAIL_TLS_REQUIRED ? CURLUSESSL_ALL
-               : options->tls == MAIL_TLS_OFF    ? CURLUSESSL_NONE
-                                                 : CURLUSESSL_TRY;
+    bool in_clear = !options->username || options->cleartext_login;
+    long use = options->tls == MAIL_TLS_REQUIRED          ? CURLUSESSL_ALL
+               : options->tls == MAIL_TLS_OFF && in_clear ? CURLUSESSL_NONE
+               : in_clear                                 ? CURLUSESSL_TRY
+                                                          : CURLUSESSL_ALL;
     CURLcode code = curl_easy_setopt(easy, CURLOPT_USE_SSL, use);
     code = code ? code : curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, checked ? 1L : 0L);
     code = code ? code : curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, checked ? 2L : 0L);
@@ -302,6 +304,11 @@ static void judge(struct mail_line *line, CURLcode code, struct mail_result *res
     } else if (code == CURLE_LOGIN_DENIED || is_login_code(line->reply)) {
         set_result(result, MAIL_TRANSIENT, line,
                    "the SMTP server refuses the login: check SMTP_USERNAME, SMTP_PASSWORD and SMTP_URL");
+    } else if (code == CURLE_USE_SSL_FAILED && !refused) {
+        set_result(result, MAIL_TRANSIENT, line,
+                   "the SMTP server does not offer STARTTLS: no login is sent without it, and no mail where "
+                   "starttls=required: check SMTP_URL");
+        result->code = 0; /* it refused nothing */
     } else if (refused && line->stage == STAGE_SESSION) {
         set_result(result, MAIL_TRANSIENT, line, "the SMTP server refuses to talk to us: see its log for this code");
     } else if (line->reply >= 500) {

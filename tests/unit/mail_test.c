@@ -218,10 +218,47 @@ START_TEST(a_login_is_sent_where_one_is_configured)
     ck_assert_int_eq(secret_set(&world.password, TEXT("swordfish")), 0);
     world.options.username = "mailer";
     world.options.password = &world.password;
+    world.options.cleartext_login = true;
     world.script.offers_login = true;
     start();
     check(deliver(), MAIL_SENT, 250);
     ck_assert_str_eq(world.script.login, "AG1haWxlcgBzd29yZGZpc2g="); /* \0mailer\0swordfish */
+    stop();
+}
+END_TEST
+
+static const struct {
+    enum mail_tls tls;
+    bool offered;
+    bool allowed;
+    enum mail_outcome outcome;
+    bool told;
+} logins[] = {
+    {MAIL_TLS_WHEN_OFFERED, true, false, MAIL_SENT, true}, {MAIL_TLS_WHEN_OFFERED, false, false, MAIL_TRANSIENT, false},
+    {MAIL_TLS_WHEN_OFFERED, false, true, MAIL_SENT, true}, {MAIL_TLS_REQUIRED, false, true, MAIL_TRANSIENT, false},
+    {MAIL_TLS_OFF, false, false, MAIL_TRANSIENT, false},   {MAIL_TLS_OFF, true, true, MAIL_SENT, true},
+};
+
+START_TEST(a_login_does_not_go_in_clear_text_unasked)
+{
+    prepare();
+    ck_assert_int_eq(secret_set(&world.password, TEXT("swordfish")), 0);
+    tls_identity_create(&world.identity, "IP:127.0.0.1");
+    world.options.username = "mailer";
+    world.options.password = &world.password;
+    world.options.tls = logins[_i].tls;
+    world.options.cleartext_login = logins[_i].allowed;
+    world.script.offers_login = true;
+    world.script.offers_tls = logins[_i].offered;
+    start_server(false);
+    start_mailer();
+    struct mail_result result = deliver();
+    ck_assert_msg(result.outcome == logins[_i].outcome, "%d: %s", result.outcome, result.error);
+    ck_assert_int_eq(world.script.login[0] != '\0', logins[_i].told);
+    ck_assert_int_eq(world.script.mails, result.outcome == MAIL_SENT);
+    if (result.outcome != MAIL_SENT) {
+        ck_assert_ptr_nonnull(strstr(result.error, "STARTTLS"));
+    }
     stop();
 }
 END_TEST
@@ -262,6 +299,7 @@ START_TEST(the_servers_code_decides)
     ck_assert_int_eq(secret_set(&world.password, TEXT("swordfish")), 0);
     world.options.username = replies[_i].step == SMTP_AUTH ? "mailer" : NULL;
     world.options.password = &world.password;
+    world.options.cleartext_login = true;
     world.script.offers_login = true;
     world.script.reply_at = replies[_i].step;
     world.script.reply = replies[_i].reply;
@@ -291,6 +329,7 @@ START_TEST(a_server_that_offers_no_login_gets_none)
     ck_assert_int_eq(secret_set(&world.password, TEXT("swordfish")), 0);
     world.options.username = "mailer";
     world.options.password = &world.password;
+    world.options.cleartext_login = true;
     world.script.reply_at = SMTP_MAIL;
     world.script.reply = "530 5.7.0 login first\r\n";
     start();
@@ -671,6 +710,7 @@ static void fill(TCase *tests)
                         SMTP_LEAVES_SILENTLY_AT_NEXT_MAIL + 1);
     tcase_add_test(tests, a_refused_mail_does_not_harm_the_next);
     tcase_add_test(tests, a_login_is_sent_where_one_is_configured);
+    tcase_add_loop_test(tests, a_login_does_not_go_in_clear_text_unasked, 0, (int)ARRAY_LENGTH(logins));
     tcase_add_loop_test(tests, the_servers_code_decides, 0, ARRAY_LENGTH(replies));
     tcase_add_test(tests, an_error_has_the_enhanced_code_and_no_address);
     tcase_add_test(tests, a_server_that_offers_no_login_gets_none);

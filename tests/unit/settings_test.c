@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "base/color.h"
 #include "base/settings.h"
 
 /* Each test is a process of its own, so the environment may be changed freely. */
@@ -111,6 +112,17 @@ static const struct {
     {"IDENTIHOOK_MAIL_FROM", "Shop <a@b>\nBcc: c@d", "address"},
     {"IDENTIHOOK_MAIL_FROM", "Shop, Inc. <a@b>", "quotes"},
     {"IDENTIHOOK_MAIL_FROM", "\"Shop <a@b>", "quotes"},
+    {"IDENTIHOOK_MAIL_REPLY_TO", "nobody", "address"},
+    {"IDENTIHOOK_MAIL_REPLY_TO", "a@b\r\nBcc: c@d", "address"},
+    {"IDENTIHOOK_SUPPORT_ADDRESS", "Help <help@b>", "bare"},
+    {"IDENTIHOOK_SUPPORT_ADDRESS", "help", "bare"},
+    {"IDENTIHOOK_BRAND_NAME", " ", "empty"},
+    {"IDENTIHOOK_BRAND_NAME", "a\nb", "control"},
+    {"IDENTIHOOK_BRAND_COLOR", "red", "six hexadecimal digits"},
+    {"IDENTIHOOK_BRAND_COLOR", "#12345", "six hexadecimal digits"},
+    {"IDENTIHOOK_BRAND_COLOR", "#12345;", "six hexadecimal digits"},
+    {"IDENTIHOOK_BRAND_LOGO_URL", "data:image/png;base64,", "https://"},
+    {"IDENTIHOOK_ALTERNATIVE_PAGE", "javascript:alert(1)", "https://"},
     {"REDIS_URL", "http://x", "redis://"},
     {"REDIS_URL", "redis://:6379", "redis://"},
     {"REDIS_URL", "redis://h:99999", "redis://"},
@@ -153,6 +165,7 @@ static const struct {
     {"SMTP_URL", "mail.example.com", "smtp://"},
     {"SMTP_URL", "smtp://user:pass@h", "SMTP_USERNAME"},
     {"SMTP_URL", "smtp://h?starttls=maybe", "starttls"},
+    {"SMTP_URL", "smtp://h?starttls=off&login=please", "login=cleartext"},
     {"SMTP_URL", "smtp://", "host"},
     {"SMTP_URL", "smtps://h:65536", "port"},
     {"SMTP_USERNAME", "mailer\r", "blank"},
@@ -461,6 +474,40 @@ START_TEST(actions_default_to_those_whose_target_is_there)
 }
 END_TEST
 
+START_TEST(what_is_written_upon_a_colour_can_be_read)
+{
+    static const char *const colors[][2] = {
+        {"#000000", "#ffffff"}, {"#ffffff", "#000000"}, {"#2f54c8", "#ffffff"},
+        {"#ffd400", "#000000"}, {"#FF0000", "#000000"}, {"#0000ff", "#ffffff"},
+        {"#00ff00", "#000000"}, {"#767676", "#000000"}, {"#6f6f6f", "#ffffff"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(colors); i++) {
+        ck_assert_msg(strcmp(color_upon(colors[i][0]), colors[i][1]) == 0, "on %s", colors[i][0]);
+    }
+}
+END_TEST
+
+START_TEST(a_login_in_clear_text_must_be_asked_for)
+{
+    struct settings settings;
+    minimal();
+    (void)setenv("SMTP_USERNAME", "u", 1);
+    (void)setenv("SMTP_PASSWORD", "p", 1);
+    (void)setenv("IDENTIHOOK_MAIL_FROM", "a@b", 1);
+    check_fault("SMTP_URL", "smtp://h?starttls=off", "login=cleartext");
+    (void)setenv("SMTP_URL", "smtp://h:25?starttls=off&login=cleartext", 1);
+    ck_assert_ptr_null(load(&settings, NULL));
+    ck_assert(settings.smtp_cleartext_login);
+    ck_assert_int_eq(settings.smtp_starttls, STARTTLS_OFF);
+    ck_assert_str_eq(settings.smtp_url, "smtp://h:25");
+    settings_free(&settings);
+    (void)setenv("SMTP_URL", "smtp://h:25", 1);
+    ck_assert_ptr_null(load(&settings, NULL));
+    ck_assert(!settings.smtp_cleartext_login);
+    settings_free(&settings);
+}
+END_TEST
+
 START_TEST(every_setting_is_described)
 {
     struct buffer text = {0};
@@ -503,6 +550,8 @@ static void fill(TCase *tests)
     tcase_add_test(tests, another_kind_of_file_is_not_told_line_by_line);
     tcase_add_test(tests, the_environment_wins_over_the_env_file);
     tcase_add_test(tests, actions_default_to_those_whose_target_is_there);
+    tcase_add_test(tests, what_is_written_upon_a_colour_can_be_read);
+    tcase_add_test(tests, a_login_in_clear_text_must_be_asked_for);
     tcase_add_test(tests, every_setting_is_described);
     tcase_add_test(tests, the_readme_has_the_table_as_it_is);
 }
