@@ -44,14 +44,22 @@ static bool takes_input(const struct conn *conn)
 
 /* ---- memory */
 
-/* Charges the listener for what the connection holds now. */
+static void publish_held(struct listener *listener)
+{
+    atomic_store_explicit(&listener->counters.held, listener->held, memory_order_relaxed);
+}
+
+/* Charges the listener for what the connection holds now. If that is too much, make_room() is next, and tells what is
+ * left: other threads see no figure that does not last. */
 static void recount(struct conn *conn)
 {
     struct listener *listener = conn->listener;
     size_t held = conn->behind.capacity + (conn->incoming ? http_request_memory(&conn->incoming->request) : 0);
     listener->held = listener->held - conn->held + held;
     conn->held = held;
-    atomic_store_explicit(&listener->counters.held, listener->held, memory_order_relaxed);
+    if (listener->held <= listener->options.max_held) {
+        publish_held(listener);
+    }
 }
 
 static void give_back_incoming(struct conn *conn)
@@ -376,6 +384,23 @@ static bool begin_request(struct conn *conn)
     return true;
 }
 
+/*
+ * Too much memory is held for requests that are still arriving: those that have been at it the longest are refused,
+ * until there is room. A flood of slow bodies thus costs the flood; a request that arrives at once holds nothing.
+ */
+static void make_room(struct listener *listener)
+{
+    while (listener->held > listener->options.max_held) {
+        struct list *oldest = list_first(&listener->stages[CONN_BODY]);
+        oldest = oldest ? oldest : list_first(&listener->stages[CONN_HEAD]);
+        if (!oldest) {
+            break;
+        }
+        refuse(LIST_OBJECT(oldest, struct conn, link), &http_fault_overloaded);
+    }
+    publish_held(listener);
+}
+
 /* Keeps what came behind the request at hand, as far as it is allowed to be kept. */
 static void keep_behind(struct conn *conn, const char *data, size_t length)
 {
@@ -389,22 +414,7 @@ static void keep_behind(struct conn *conn, const char *data, size_t length)
     buffer_append(&conn->behind, (struct text){.data = data, .length = length});
     conn->overrun = conn->overrun || buffer_status(&conn->behind) < 0;
     recount(conn);
-}
-
-/*
- * Too much memory is held for requests that are still arriving: those that have been at it the longest are refused,
- * until there is room. A flood of slow bodies thus costs the flood; a request that arrives at once holds nothing.
- */
-static void make_room(struct listener *listener)
-{
-    while (listener->held > listener->options.max_held) {
-        struct list *oldest = list_first(&listener->stages[CONN_BODY]);
-        oldest = oldest ? oldest : list_first(&listener->stages[CONN_HEAD]);
-        if (!oldest) {
-            return;
-        }
-        refuse(LIST_OBJECT(oldest, struct conn, link), &http_fault_overloaded);
-    }
+    make_room(conn->listener);
 }
 
 /* Feeds the parser once; returns how many bytes it took. */
