@@ -105,14 +105,16 @@ bool http_wants_continue(struct http_request *request);
 struct http_answer {
     int status;
     struct text body;         /* lent until the answer is written */
-    const char *content_type; /* NULL: application/json */
+    const char *content_type; /* NULL: application/json; 204 and 304 have none, and no length */
     const char *allow;        /* NULL, or the value of Allow for a 405 */
     unsigned retry_after_s;   /* 0: no Retry-After */
+    struct text headers;      /* further ones, each "Name: value\r\n", up to HTTP_EXTRA_MAXIMUM bytes; lent likewise */
     bool close;               /* say Connection: close, and do so */
     bool keep_alive;          /* unless closed: say Connection: keep-alive, for an HTTP/1.0 client that asked for it */
 };
 
-#define HTTP_HEAD_MAXIMUM 512 /* bytes of an answer's head */
+#define HTTP_EXTRA_MAXIMUM 1536
+#define HTTP_HEAD_MAXIMUM (512 + HTTP_EXTRA_MAXIMUM) /* bytes of an answer's head */
 
 /* Writes the status line and headers, up to and with the empty line, into `head`; returns their length. `date` is an
  * IMF-fixdate. */

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/access_log.h"
 #include "base/clock.h"
 #include "base/list.h"
 #include "base/log.h"
@@ -12,7 +11,6 @@
 #include "stripe/signature_help.h"
 
 #define HELP_INTERVAL_MS 1000 /* explaining a bad signature costs several: not for each */
-#define RETRY_AFTER_S 5
 #define POOL_MAXIMUM 1024
 
 struct intake {
@@ -20,8 +18,8 @@ struct intake {
     struct queue *queue;
     struct signature_keys *keys;
     struct telemetry *telemetry;
-    struct buffer bodies[ANSWERS]; /* of the errors that always say the same, rendered once */
-    struct list pool;              /* of struct pending */
+    const struct replies *replies;
+    struct list pool; /* of struct pending */
     size_t pooled;
     size_t waiting;
 };
@@ -29,6 +27,7 @@ struct intake {
 /* A request whose event is on its way to Redis. */
 struct pending {
     struct list link;
+    struct waiter waiter;
     struct queue_put put;
     struct intake *intake;
     struct conn *conn; /* NULL: the client has gone; the event is queued all the same */
@@ -40,59 +39,18 @@ struct pending {
 
 /* ---- answers */
 
-/* Counts and logs an answer. To be called before it is given: the connection may be gone afterwards. */
-static void note(struct intake *intake, const struct access *access)
-{
-    telemetry_add(&intake->telemetry->answers[access->answer], 1);
-    if (access->duration_ns != 0) {
-        telemetry_observe(&intake->telemetry->answer_time, access->duration_ns);
-    }
-    if (access->conn) {
-        access_log(intake->settings->access_log, access);
-    }
-}
-
-/* Renders the bodies of all errors with a message of their own. 0 or -ENOMEM. */
-static int render_bodies(struct intake *intake)
-{
-    int status = 0;
-    for (enum answer kind = 0; kind < ANSWERS && status == 0; kind++) {
-        if (answer_kinds[kind].message) {
-            http_error_body(&intake->bodies[kind], answer_kinds[kind].code, answer_kinds[kind].message);
-            status = buffer_status(&intake->bodies[kind]);
-        }
-    }
-    return status;
-}
-
-/* Answers as `kind` says; `message` is NULL where the kind has its own. */
-static void answer(const struct intake *intake, struct conn *conn, enum answer kind, const char *message)
-{
-    const struct answer_kind *given = &answer_kinds[kind];
-    struct http_answer answer = {
-        .status = given->status,
-        .retry_after_s = given->status == 503 ? RETRY_AFTER_S : 0,
-        .allow = kind == ANSWER_METHOD_NOT_ALLOWED ? "POST" : NULL,
-    };
-    if (given->status == 200) {
-        answer.body = kind == ANSWER_DUPLICATE ? TEXT("{\"received\":true,\"duplicate\":true}")
-                                               : TEXT("{\"received\":true,\"duplicate\":false}");
-        conn_answer(conn, &answer);
-    } else if (message) {
-        conn_answer_error(conn, &answer, given->code, message);
-    } else {
-        answer.body = buffer_text(&intake->bodies[kind]);
-        conn_answer(conn, &answer);
-    }
-}
-
-/* Notes and answers a request that came at `started_ns`; 0: not timed. */
+/* Answers a request that came at `started_ns`; 0: not timed. `message` is NULL where the kind has its own. */
 static void finish(struct intake *intake, struct conn *conn, enum answer kind, struct text event, uint64_t started_ns,
                    const char *message)
 {
     uint64_t duration_ns = started_ns != 0 ? clock_monotonic_ns() - started_ns : 0;
-    note(intake, &(struct access){.conn = conn, .answer = kind, .event = event, .duration_ns = duration_ns});
-    answer(intake, conn, kind, message);
+    reply_give(intake->replies, conn,
+               &(struct reply){.answer = kind,
+                               .event = event,
+                               .duration_ns = duration_ns,
+                               .message = message,
+                               .body = kind == ANSWER_DUPLICATE ? TEXT("{\"received\":true,\"duplicate\":true}")
+                                                                : TEXT("{\"received\":true,\"duplicate\":false}")});
 }
 
 /* ---- requests that wait for Redis */
@@ -118,6 +76,11 @@ static void give_back(struct intake *intake, struct pending *pending)
     intake->pooled++;
 }
 
+static void on_gone(struct waiter *waiter)
+{
+    CONTAINER_OF(waiter, struct pending, waiter)->conn = NULL;
+}
+
 static void set_waiting(struct intake *intake, size_t waiting)
 {
     intake->waiting = waiting;
@@ -136,15 +99,15 @@ static void on_put(struct queue_put *put, enum queue_put_outcome outcome)
     if (outcome != QUEUE_PUT_UNKNOWN) {
         telemetry_observe(&intake->telemetry->confirm_time, now_ns - pending->handed_ns);
     }
-    note(intake, &(struct access){.conn = conn,
-                                  .answer = answers[outcome],
-                                  .event = {.data = pending->event, .length = pending->event_length},
-                                  .duration_ns = now_ns - pending->started_ns});
     set_waiting(intake, intake->waiting - 1);
-    give_back(intake, pending);
+    struct text event = {.data = pending->event, .length = pending->event_length};
     if (conn) {
-        answer(intake, conn, answers[outcome], NULL);
+        finish(intake, conn, answers[outcome], event, pending->started_ns, NULL);
+    } else {
+        struct reply reply = {.answer = answers[outcome], .duration_ns = now_ns - pending->started_ns};
+        reply_note(intake->replies, NULL, &reply);
     }
+    give_back(intake, pending);
 }
 
 /* Hands the event to Redis. 0 or a negative code: then on_put() will not run. */
@@ -155,6 +118,7 @@ static int put_event(struct intake *intake, struct conn *conn, const struct even
     if (!pending) {
         return -ENOMEM;
     }
+    pending->waiter.gone = on_gone;
     pending->intake = intake;
     pending->conn = conn;
     pending->started_ns = started_ns;
@@ -168,18 +132,8 @@ static int put_event(struct intake *intake, struct conn *conn, const struct even
         return status;
     }
     set_waiting(intake, intake->waiting + 1);
-    conn_set_waiting(conn, pending);
+    conn_set_waiting(conn, &pending->waiter);
     return 0;
-}
-
-static void on_gone(void *context, struct conn *conn, void *waiting)
-{
-    struct pending *pending = waiting;
-    (void)context;
-    (void)conn;
-    if (pending) {
-        pending->conn = NULL;
-    }
 }
 
 /* ---- refusing */
@@ -245,8 +199,9 @@ static void take_event(struct intake *intake, struct conn *conn, struct text bod
     }
 }
 
-static void take_request(struct intake *intake, struct conn *conn, const struct http_request *request)
+static void take_request(void *context, struct conn *conn, const struct http_request *request)
 {
+    struct intake *intake = context;
     static const enum answer answers[SIGNATURE_VERDICTS] = {
         [SIGNATURE_MISSING] = ANSWER_SIGNATURE_MISSING,
         [SIGNATURE_MALFORMED] = ANSWER_SIGNATURE_MALFORMED,
@@ -266,44 +221,21 @@ static void take_request(struct intake *intake, struct conn *conn, const struct 
     finish(intake, conn, answers[result.verdict], (struct text){0}, started_ns, NULL);
 }
 
-static void on_request(void *context, struct conn *conn, const struct http_request *request)
-{
-    struct intake *intake = context;
-    if (!text_equal(request->path, text_of(intake->settings->webhook_path))) {
-        finish(intake, conn, ANSWER_NOT_FOUND, (struct text){0}, 0, NULL);
-    } else if (!text_equal(text_of(request->method), TEXT("POST"))) {
-        finish(intake, conn, ANSWER_METHOD_NOT_ALLOWED, (struct text){0}, 0, NULL);
-    } else {
-        take_request(intake, conn, request);
-    }
-}
-
-static void on_refused(void *context, struct conn *conn, const struct http_fault *fault)
-{
-    note(context, &(struct access){.conn = conn, .answer = answer_of_code(fault->code)});
-}
-
-const struct conn_handler intake_handler = {.on_request = on_request, .on_gone = on_gone, .on_refused = on_refused};
-
 /* ---- the intake */
 
-int intake_create(const struct settings *settings, struct queue *queue, struct signature_keys *keys,
-                  struct telemetry *telemetry, struct intake **created)
+int intake_create(const struct intake_options *options, struct intake **created)
 {
     struct intake *intake = calloc(1, sizeof(*intake));
     if (!intake) {
-        signature_keys_free(keys);
+        signature_keys_free(options->keys);
         return -ENOMEM;
     }
-    intake->settings = settings;
-    intake->queue = queue;
-    intake->keys = keys;
-    intake->telemetry = telemetry;
+    intake->settings = options->settings;
+    intake->queue = options->queue;
+    intake->keys = options->keys;
+    intake->telemetry = options->telemetry;
+    intake->replies = options->replies;
     list_init(&intake->pool);
-    if (render_bodies(intake) < 0) {
-        intake_free(intake);
-        return -ENOMEM;
-    }
     *created = intake;
     return 0;
 }
@@ -317,9 +249,6 @@ void intake_free(struct intake *intake)
     {
         free(LIST_OBJECT(link, struct pending, link));
     }
-    for (enum answer kind = 0; kind < ANSWERS; kind++) {
-        buffer_free(&intake->bodies[kind]);
-    }
     signature_keys_free(intake->keys);
     free(intake);
 }
@@ -328,4 +257,10 @@ void intake_set_keys(struct intake *intake, struct signature_keys *keys)
 {
     signature_keys_free(intake->keys);
     intake->keys = keys;
+}
+
+struct route intake_route(struct intake *intake)
+{
+    return (struct route){
+        .path = intake->settings->webhook_path, .allow = "POST", .take = take_request, .context = intake};
 }

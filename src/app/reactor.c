@@ -8,6 +8,8 @@
 #include <uv.h>
 
 #include "app/intake.h"
+#include "app/reply.h"
+#include "app/router.h"
 #include "app/worker.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -30,7 +32,9 @@ struct reactor {
     uint64_t last_beat_ns;
     struct telemetry telemetry;
     struct queue *queue;
+    struct replies *replies;
     struct intake *intake;
+    struct router *router;
     struct listener *listener;
     struct worker *worker;
     bool stopping;
@@ -189,7 +193,9 @@ void reactor_free(struct reactor *reactor)
         stop(reactor);
         run(reactor);
     }
+    router_free(reactor->router);
     intake_free(reactor->intake);
+    replies_free(reactor->replies);
     signature_keys_free(atomic_load(&reactor->new_keys));
     tls_context_release(atomic_load(&reactor->new_tls));
     if (uv_loop_close(&reactor->loop) < 0) {
@@ -232,10 +238,35 @@ static size_t share_of_arriving(const struct settings *settings)
     return part > least ? part : least;
 }
 
+/* The intake comes first, which takes the keys. */
+static int open_routes(struct reactor *reactor)
+{
+    int status = replies_create(reactor->options.settings, &reactor->telemetry, &reactor->replies);
+    if (status < 0) {
+        return status;
+    }
+    struct intake_options options = {
+        .settings = reactor->options.settings,
+        .queue = reactor->queue,
+        .telemetry = &reactor->telemetry,
+        .replies = reactor->replies,
+        .keys = reactor->options.keys,
+    };
+    reactor->options.keys = NULL;
+    status = intake_create(&options, &reactor->intake);
+    status = status == 0 ? router_create(reactor->replies, &reactor->router) : status;
+    if (status < 0) {
+        return status;
+    }
+    struct route route = intake_route(reactor->intake);
+    router_add(reactor->router, &route);
+    return 0;
+}
+
 static int open_ingest(struct reactor *reactor)
 {
     const struct settings *settings = reactor->options.settings;
-    int status = intake_create(settings, reactor->queue, reactor->options.keys, &reactor->telemetry, &reactor->intake);
+    int status = open_routes(reactor);
     if (status < 0) {
         return status;
     }
@@ -257,8 +288,8 @@ static int open_ingest(struct reactor *reactor)
         .inherited = reactor->options.inherited,
         .waits = reactor->options.inherited >= 0,
         .tls = reactor->options.tls,
-        .handler = &intake_handler,
-        .context = reactor->intake,
+        .handler = &router_handler,
+        .context = reactor->router,
     };
     return listener_open(&reactor->loop, reactor->options.endpoint, &options, &reactor->listener);
 }
@@ -316,9 +347,7 @@ int reactor_open(const struct reactor_options *options, struct reactor **opened)
     (void)uv_timer_start(&reactor->heartbeat, on_heartbeat, 0, HEARTBEAT_MS);
     status = open_parts(reactor);
     if (status < 0) {
-        if (!reactor->intake) {
-            signature_keys_free(options->keys);
-        }
+        signature_keys_free(reactor->options.keys);
         if (!reactor->queue) {
             on_queue_closed(reactor);
         }

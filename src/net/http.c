@@ -438,15 +438,24 @@ static const char *reason_phrase(int status)
         const char *phrase;
     } phrases[] = {
         {200, "OK"},
+        {204, "No Content"},
+        {303, "See Other"},
+        {304, "Not Modified"},
         {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
         {404, "Not Found"},
         {405, "Method Not Allowed"},
         {408, "Request Timeout"},
+        {409, "Conflict"},
         {413, "Content Too Large"},
         {414, "URI Too Long"},
+        {415, "Unsupported Media Type"},
         {417, "Expectation Failed"},
+        {429, "Too Many Requests"},
         {431, "Request Header Fields Too Large"},
         {500, "Internal Server Error"},
+        {502, "Bad Gateway"},
         {503, "Service Unavailable"},
         {505, "HTTP Version Not Supported"},
     };
@@ -486,10 +495,12 @@ size_t http_answer_head(const struct http_answer *answer, const char *date, cons
     put(&at, reason_phrase(answer->status));
     put(&at, "\r\nDate: ");
     put(&at, date);
-    put(&at, "\r\nContent-Type: ");
-    put(&at, answer->content_type ? answer->content_type : "application/json");
-    put(&at, "\r\nContent-Length: ");
-    put_number(&at, answer->body.length);
+    if (answer->status != 204 && answer->status != 304) { /* RFC 9110 section 8.6 */
+        put(&at, "\r\nContent-Type: ");
+        put(&at, answer->content_type ? answer->content_type : "application/json");
+        put(&at, "\r\nContent-Length: ");
+        put_number(&at, answer->body.length);
+    }
     put(&at, "\r\nX-Request-Id: ");
     put(&at, request_id);
     if (answer->allow) {
@@ -505,7 +516,12 @@ size_t http_answer_head(const struct http_answer *answer, const char *date, cons
     } else if (answer->keep_alive) {
         put(&at, "\r\nConnection: keep-alive");
     }
-    put(&at, "\r\n\r\n");
+    put(&at, "\r\n");
+    if (answer->headers.length > 0) {
+        assert(answer->headers.length <= HTTP_EXTRA_MAXIMUM); /* ours, and bounded where they are made */
+        put_text(&at, answer->headers);
+    }
+    put(&at, "\r\n");
     return (size_t)(at - head);
 }
 

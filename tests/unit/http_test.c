@@ -320,6 +320,27 @@ START_TEST(an_http_1_0_client_is_told_that_the_connection_stays)
 }
 END_TEST
 
+START_TEST(an_answer_may_have_further_headers)
+{
+    char head[HTTP_HEAD_MAXIMUM];
+    struct http_answer answer = {.status = 303, .headers = TEXT("Location: /there\r\nCache-Control: no-store\r\n")};
+    head[http_answer_head(&answer, "", "", head)] = '\0';
+    ck_assert_ptr_nonnull(strstr(head, "HTTP/1.1 303 See Other\r\n"));
+    ck_assert_ptr_nonnull(strstr(head, "\r\nLocation: /there\r\nCache-Control: no-store\r\n\r\n"));
+}
+END_TEST
+
+START_TEST(an_answer_that_never_has_a_body_tells_no_length)
+{
+    char head[HTTP_HEAD_MAXIMUM];
+    for (int status = 204; status <= 304; status += 100) {
+        struct http_answer answer = {.status = status};
+        head[http_answer_head(&answer, "", "", head)] = '\0';
+        ck_assert_ptr_null(strstr(head, "Content-"));
+    }
+}
+END_TEST
+
 static void fill(TCase *tests)
 {
     tcase_add_test(tests, a_request_with_a_length_is_read);
@@ -335,6 +356,8 @@ static void fill(TCase *tests)
     tcase_add_test(tests, what_chunks_cost_is_judged_alike_however_it_is_cut);
     tcase_add_test(tests, an_answer_has_the_headers_that_belong_to_it);
     tcase_add_test(tests, an_http_1_0_client_is_told_that_the_connection_stays);
+    tcase_add_test(tests, an_answer_may_have_further_headers);
+    tcase_add_test(tests, an_answer_that_never_has_a_body_tells_no_length);
 }
 
 int main(void)
