@@ -23,9 +23,9 @@ struct arguments {
     const char *description;   /* what the command does; one or more lines */
     const char *after_help;    /* NULL, or text that follows the options in --help */
     struct argument *options;  /* ends with a NULL name */
-    const char *positional[2]; /* filled in */
+    char **positional;         /* filled in: into argv, which is put into order */
     size_t positional_count;   /* filled in */
-    size_t positional_maximum; /* at most 2 */
+    size_t positional_maximum;
     const char *env_file;      /* filled in: --env-file, or NULL */
 };
 

@@ -53,6 +53,9 @@ const char *event_kind_name(enum event_kind kind);
 /* The kind that a full type or a short name stands for, EVENT_OTHER when none. */
 enum event_kind event_kind_of(struct text type);
 
+/* Whether `id` can be an event's: of that alphabet, and not longer. */
+bool event_is_id(struct text id);
+
 /* Whether `id` is a session's id: vs_ and letters and digits (Stripe's own; anything else must not get into a URL). */
 bool event_is_session_id(struct text id);
 

@@ -44,12 +44,11 @@ static size_t fill_long_options(const struct argument *options, struct option *l
 
 static int take_positional(struct arguments *arguments, int argc, char **argv)
 {
-    for (int i = optind; i < argc; i++) {
-        if (arguments->positional_count == arguments->positional_maximum) {
-            (void)arguments_fault(arguments, "unexpected argument '%s'", argv[i]);
-            return -EINVAL;
-        }
-        arguments->positional[arguments->positional_count++] = argv[i];
+    arguments->positional = argv + optind;
+    arguments->positional_count = (size_t)(argc - optind);
+    if (arguments->positional_count > arguments->positional_maximum) {
+        (void)arguments_fault(arguments, "unexpected argument '%s'", argv[optind + (int)arguments->positional_maximum]);
+        return -EINVAL;
     }
     return 0;
 }

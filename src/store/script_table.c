@@ -16,11 +16,15 @@ struct redis_script script_bury = {.name = "bury", .source = bury_script};
 struct redis_script script_surrender = {.name = "surrender", .source = surrender_script};
 struct redis_script script_rate = {.name = "rate", .source = rate_script};
 struct redis_script script_backlog = {.name = "backlog", .source = backlog_script};
+struct redis_script script_search = {.name = "search", .source = search_script};
 
 static struct redis_script *const scripts[] = {
     &script_put,    &script_due,   &script_claim, &script_renew,     &script_open, &script_record,
     &script_finish, &script_retry, &script_bury,  &script_surrender, &script_rate, &script_backlog,
 };
+
+/* For operators: prepared, but not loaded by every connection. The first call sends the source. */
+static struct redis_script *const rare_scripts[] = {&script_search};
 
 static const struct redis_script *table[sizeof(scripts) / sizeof(scripts[0]) + 1];
 
@@ -29,6 +33,9 @@ static void prepare(void)
     for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++) {
         redis_script_prepare(scripts[i]);
         table[i] = scripts[i];
+    }
+    for (size_t i = 0; i < sizeof(rare_scripts) / sizeof(rare_scripts[0]); i++) {
+        redis_script_prepare(rare_scripts[i]);
     }
 }
 

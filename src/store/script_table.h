@@ -15,6 +15,7 @@ extern struct redis_script script_bury;
 extern struct redis_script script_surrender;
 extern struct redis_script script_rate;
 extern struct redis_script script_backlog;
+extern struct redis_script script_search;
 
 /* All of them, ending with NULL; their digests are computed on the first call, in whichever thread that is. */
 const struct redis_script *const *script_table(void);

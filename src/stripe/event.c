@@ -54,17 +54,22 @@ static bool is_alphanumeric(char byte)
     return (digit < 10) | (letter < 26);
 }
 
-static bool is_identifier(const struct json_value *value)
+bool event_is_id(struct text id)
 {
-    if (value->kind != SCANNED_STRING || value->text.length == 0 || value->text.length > EVENT_ID_MAXIMUM) {
+    if (id.length == 0 || id.length > EVENT_ID_MAXIMUM) {
         return false;
     }
     bool valid = true;
-    for (size_t i = 0; i < value->text.length; i++) {
-        char byte = value->text.data[i];
+    for (size_t i = 0; i < id.length; i++) {
+        char byte = id.data[i];
         valid &= is_alphanumeric(byte) | (byte == '_') | (byte == '-') | (byte == '.');
     }
     return valid;
+}
+
+static bool is_identifier(const struct json_value *value)
+{
+    return value->kind == SCANNED_STRING && event_is_id(value->text);
 }
 
 bool event_is_session_id(struct text id)
