@@ -9,21 +9,26 @@
 #include "base/attributes.h"
 #include "base/redis_url.h"
 #include "base/text.h"
+#include "net/redis_trouble.h"
 
 struct redisReply; /* hiredis */
 
 /*
  * One connection to Redis on a libuv loop, which comes back by itself, for ever, when it is lost.
  *
- * Happy path: resolve, connect, greet (AUTH, SELECT, CLIENT SETNAME, SCRIPT LOAD), ready. Calls made in one turn of the
- * loop leave in one write; replies come in the order of the calls.
+ * Happy path: find the server, connect, greet (AUTH, SELECT, SCRIPT LOAD, CLIENT SETNAME), ready. Calls made in one
+ * turn of the loop leave in one write; replies come in the order of the calls.
  *
  * Failure modes: refused, reset, closed, a wrong password, a server that loads or has become a replica: all calls under
- * way get the reply NULL, and a new connection is tried after a backoff of 20 ms doubling to 2 s, with jitter. A server
- * that says nothing while a call is older than call_timeout_ms is treated the same way. While not ready, calls are
- * refused at once.
+ * way get the reply NULL, and a new connection is tried, from finding the server on, after a backoff of 20 ms doubling
+ * to 2 s, with jitter. A server that says nothing while a call is older than call_timeout_ms is treated the same way,
+ * and one that nobody asks anything is asked from time to time. While not ready, calls are refused at once.
  *
- * Each loss and each return is logged once, without passwords.
+ * A server that is there but takes no writes (no memory, no disk, no replicas, busy with a script) keeps its
+ * connection, which is not ready until a write succeeds again: that is tried after 100 ms, doubling to 2 s. Calls are
+ * still sent, if the caller does not mind: some may be what mends it.
+ *
+ * Each loss and each return is logged once, with what to do about it, without passwords.
  */
 struct redis;
 
@@ -42,8 +47,10 @@ struct redis_options {
     const char *name;            /* CLIENT SETNAME; letters, digits, '-', '.', ':' */
     uint64_t connect_timeout_ms; /* for all of resolving, connecting and greeting */
     uint64_t call_timeout_ms;
-    size_t max_calls;                            /* under way at once */
-    size_t max_bytes;                            /* of the commands under way */
+    uint64_t check_every_ms; /* a connection that was silent for so long is checked; 0: never */
+    const char *probe;       /* the key that a check writes, outlives the connection; NULL: checked by PING alone */
+    size_t max_calls;        /* under way at once */
+    size_t max_bytes;        /* of the commands under way */
     const struct redis_script *const *scripts;   /* ends with NULL; may be NULL */
     void (*on_state)(void *context, bool ready); /* may be NULL; runs on the loop, never inside redis_open() */
     void *context;
@@ -59,21 +66,31 @@ struct redis_call {
     void (*callback)(struct redis_call *call, const struct redisReply *reply);
 };
 
-/* Begins to connect. 0, -ENOTSUP (rediss:// with a hiredis that has no TLS; logged), or a negative code. */
+/* Begins to connect. 0 or a negative code. */
 MUST_CHECK int redis_open(uv_loop_t *loop, const struct redis_options *options, struct redis **redis);
 
 /* Ends it: calls under way get NULL now, then `closed` runs when nothing of it is left on the loop. */
 void redis_close(struct redis *redis, void (*closed)(void *context), void *context);
 
+/* Connected, and of use: see redis_trouble(). */
 bool redis_is_ready(const struct redis *redis);
+
+/* What keeps it from being ready; REDIS_FINE when it is. */
+enum redis_trouble redis_trouble(const struct redis *redis);
+
+/* Drops a connection that seems to be of no use, and connects anew. Nothing happens while it is not connected. */
+void redis_reconnect(struct redis *redis, const char *why);
+
+/* How often this trouble was met, by all connections of this process. From any thread. */
+uint64_t redis_troubles_met(enum redis_trouble trouble);
 
 /* Calls under way, and the bytes of their commands. */
 size_t redis_calls(const struct redis *redis);
 size_t redis_bytes(const struct redis *redis);
 
 /*
- * Sends a command. The arguments are copied. 0; -ENOTCONN: not ready; -ENOBUFS: max_calls or max_bytes are under way;
- * -ENOMEM.
+ * Sends a command. The arguments are copied. 0; -ENOTCONN: not connected; -ENOBUFS: max_calls or max_bytes are under
+ * way; -ENOMEM.
  */
 MUST_CHECK int redis_command(struct redis *redis, struct redis_call *call, size_t count, const struct text *arguments);
 

@@ -1,34 +1,36 @@
 #include "net/redis.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 #include <openssl/evp.h>
 
 #include "base/buffer.h"
-#include "base/decimal.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "redis_command.h"
 #include "redis_link.h"
+#include "redis_route.h"
 
 #define BACKOFF_FIRST_MS 20
 #define BACKOFF_LAST_MS 2000
+#define STABLE_MS 2000    /* a connection that lived so long was a good one */
+#define WAIT_FIRST_MS 100 /* how soon a server that takes no writes is asked again, doubling up to: */
+#define WAIT_LAST_MS 2000
 #define POOL_MAXIMUM 1024          /* requests kept for reuse */
 #define POOLED_BYTES_MAXIMUM 16384 /* larger command buffers are given back */
-#define GREETINGS_MAXIMUM 32
-#define NOSCRIPT_ERROR "NOSCRIPT"
+#define WHY_SIZE 200
 
 enum redis_state {
     REDIS_WAITING,    /* for the backoff's timer */
-    REDIS_RESOLVING,  /* for the resolver */
-    REDIS_CONNECTING, /* for the socket */
+    REDIS_FINDING,    /* for the route: names, sentinels */
+    REDIS_CONNECTING, /* for the socket, and TLS */
     REDIS_GREETING,   /* for the replies to the greeting */
     REDIS_READY,
     REDIS_CLOSING /* for the handles */
@@ -37,8 +39,7 @@ enum redis_state {
 /* A command under way. Kept whole until its reply is here, because a script may have to be sent again with its source.
  */
 struct request {
-    struct list link; /* in redis->requests, oldest first, or in redis->pool */
-    struct redis *redis;
+    struct list link; /* in redis->requests, in the order of the replies to come, or in redis->pool */
     struct redis_call *call;
     const struct redis_script *script; /* NULL: a plain command */
     struct buffer bytes;
@@ -51,26 +52,36 @@ struct redis {
     uv_loop_t *loop;
     struct redis_options options;
     enum redis_state state;
-    redisAsyncContext *context; /* NULL while waiting and resolving */
-    uv_timer_t timer;           /* the backoff, the connect deadline, or the oldest request's deadline */
-    uv_timer_t sweeper;         /* replaces a connection outside of hiredis's callbacks */
-    uv_getaddrinfo_t resolver;
-    bool resolving;
+    enum redis_trouble trouble; /* what keeps it from being of use; may be there in REDIS_READY, too */
+    struct redis_route *route;
+    struct redis_link *link; /* NULL while waiting and finding */
+    redisReader *reader;     /* as long as the link */
+    uv_timer_t timer;        /* the backoff, the connect deadline, or the oldest request's deadline */
+    uv_timer_t pulse;        /* for the next check */
+    struct redis_call check;
+    bool checking;
+    bool heard;     /* something came since the last pulse */
+    unsigned waits; /* checks in a row that found the trouble still there */
     struct list requests;
     struct list pool;
     size_t pooled;
     size_t calls;
     size_t bytes;
-    unsigned failures;  /* in a row, for the backoff and for logging a loss once */
+    unsigned failures; /* in a row, for the backoff and for logging a loss once */
+    bool loss_told;
+    uint64_t ready_at_ms;
     unsigned greetings; /* replies still to come */
     struct redis_call greeting;
-    int open_handles;
+    int open_parts; /* while closing: the handles and the route */
     void (*closed)(void *context);
     void *closed_context;
 };
 
+/* How often each trouble was met by all connections of this process. */
+static _Atomic uint64_t met[REDIS_TROUBLES];
+
 static void begin(struct redis *redis);
-static void lose(struct redis *redis, const char *why);
+static void lose(struct redis *redis, enum redis_trouble trouble, const char *why);
 static void on_timer(uv_timer_t *timer);
 
 void redis_script_prepare(struct redis_script *script)
@@ -81,6 +92,11 @@ void redis_script_prepare(struct redis_script *script)
     for (unsigned i = 0; i < 20; i++) {
         (void)snprintf(script->digest + 2 * (size_t)i, 3, "%02x", digest[i]);
     }
+}
+
+uint64_t redis_troubles_met(enum redis_trouble trouble)
+{
+    return atomic_load_explicit(&met[trouble], memory_order_relaxed);
 }
 
 /* ---- requests and their pool */
@@ -114,55 +130,7 @@ static void give_back(struct redis *redis, struct request *request)
     redis->pooled++;
 }
 
-#define BULK_OVERHEAD 25 /* '$', a length of up to 20 digits, two line ends */
-
-static char *put_bytes(char *at, struct text bytes)
-{
-    if (bytes.length > 0) {
-        memcpy(at, bytes.data, bytes.length);
-    }
-    return at + bytes.length;
-}
-
-/* "$LENGTH\r\nBYTES\r\n": a RESP bulk string. Returns where it ends. */
-static char *put_bulk(char *at, struct text text)
-{
-    char digits[DECIMAL_SIZE];
-    *at++ = '$';
-    at = put_bytes(at, decimal_write(text.length, digits));
-    at = put_bytes(at, TEXT("\r\n"));
-    at = put_bytes(at, text);
-    return put_bytes(at, TEXT("\r\n"));
-}
-
-/* Appends each of `texts` as a bulk string. Room is made once: this is done for every event. */
-static void append_bulks(struct buffer *out, size_t count, const struct text *texts)
-{
-    size_t total = 0;
-    for (size_t i = 0; i < count; i++) {
-        total += texts[i].length + BULK_OVERHEAD;
-    }
-    if (buffer_reserve(out, total) < 0) {
-        return;
-    }
-    char *at = out->data + out->length;
-    for (size_t i = 0; i < count; i++) {
-        at = put_bulk(at, texts[i]);
-    }
-    *at = '\0';
-    out->length = (size_t)(at - out->data);
-}
-
-static void append_count(struct buffer *out, size_t count)
-{
-    buffer_append_byte(out, '*');
-    buffer_append_number(out, count);
-    buffer_append(out, TEXT("\r\n"));
-}
-
 /* ---- sending */
-
-static void on_reply(redisAsyncContext *context, void *data, void *privdata);
 
 static uint64_t now_ms(const struct redis *redis)
 {
@@ -176,12 +144,12 @@ static void watch_deadline(struct redis *redis)
     }
 }
 
+/* A request whose bytes were appended to; it is given back when it cannot be sent. */
 static int submit(struct redis *redis, struct request *request)
 {
     int status = buffer_status(&request->bytes);
-    if (status == 0 && redisAsyncFormattedCommand(redis->context, on_reply, request, request->bytes.data,
-                                                  request->bytes.length) != REDIS_OK) {
-        status = -ENOTCONN;
+    if (status == 0) {
+        status = redis_link_write(redis->link, buffer_text(&request->bytes));
     }
     if (status < 0) {
         buffer_clear(&request->bytes);
@@ -196,6 +164,17 @@ static int submit(struct redis *redis, struct request *request)
     return 0;
 }
 
+/* A request for `call`, or NULL. */
+static struct request *new_request(struct redis *redis, struct redis_call *call, const struct redis_script *script)
+{
+    struct request *request = take_request(redis);
+    if (request) {
+        request->call = call;
+        request->script = script;
+    }
+    return request;
+}
+
 static int admit(struct redis *redis, struct redis_call *call, const struct redis_script *script,
                  struct request **request)
 {
@@ -205,26 +184,29 @@ static int admit(struct redis *redis, struct redis_call *call, const struct redi
     if (redis->calls >= redis->options.max_calls || redis->bytes >= redis->options.max_bytes) {
         return -ENOBUFS;
     }
-    *request = take_request(redis);
-    if (!*request) {
-        return -ENOMEM;
-    }
-    (*request)->redis = redis;
-    (*request)->call = call;
-    (*request)->script = script;
-    return 0;
+    *request = new_request(redis, call, script);
+    return *request ? 0 : -ENOMEM;
+}
+
+static int send_plainly(struct redis *redis, struct request *request, size_t count, const struct text *arguments)
+{
+    redis_command_begin(&request->bytes, count);
+    redis_command_append(&request->bytes, count, arguments);
+    return submit(redis, request);
 }
 
 int redis_command(struct redis *redis, struct redis_call *call, size_t count, const struct text *arguments)
 {
     struct request *request;
     int status = admit(redis, call, NULL, &request);
-    if (status < 0) {
-        return status;
-    }
-    append_count(&request->bytes, count);
-    append_bulks(&request->bytes, count, arguments);
-    return submit(redis, request);
+    return status < 0 ? status : send_plainly(redis, request, count, arguments);
+}
+
+/* One of our own: it is sent in any state that has a link. */
+static int send_own(struct redis *redis, struct redis_call *call, size_t count, const struct text *arguments)
+{
+    struct request *request = new_request(redis, call, NULL);
+    return request ? send_plainly(redis, request, count, arguments) : -ENOMEM;
 }
 
 int redis_script_call(struct redis *redis, struct redis_call *call, const struct redis_script *script, size_t keys,
@@ -238,11 +220,11 @@ int redis_script_call(struct redis *redis, struct redis_call *call, const struct
     struct buffer *bytes = &request->bytes;
     char number = (char)('0' + keys);
     request->argument_count = count;
-    append_count(bytes, count + 3);
-    append_bulks(bytes, 2, (struct text[]){TEXT("EVALSHA"), {.data = script->digest, .length = 40}});
+    redis_command_begin(bytes, count + 3);
+    redis_command_append(bytes, 2, (struct text[]){TEXT("EVALSHA"), {.data = script->digest, .length = 40}});
     request->tail = bytes->length;
-    append_bulks(bytes, 1, &(struct text){.data = &number, .length = 1});
-    append_bulks(bytes, count, arguments);
+    redis_command_append(bytes, 1, &(struct text){.data = &number, .length = 1});
+    redis_command_append(bytes, count, arguments);
     return submit(redis, request);
 }
 
@@ -250,62 +232,177 @@ int redis_script_call(struct redis *redis, struct redis_call *call, const struct
 static bool send_with_source(struct redis *redis, struct request *request)
 {
     struct buffer whole = {0};
-    append_count(&whole, request->argument_count + 3);
-    append_bulks(&whole, 2, (struct text[]){TEXT("EVAL"), text_of(request->script->source)});
+    redis_command_begin(&whole, request->argument_count + 3);
+    redis_command_append(&whole, 2, (struct text[]){TEXT("EVAL"), text_of(request->script->source)});
     buffer_append(&whole, (struct text){.data = request->bytes.data + request->tail,
                                         .length = request->bytes.length - request->tail});
-    bool sent = buffer_status(&whole) == 0 &&
-                redisAsyncFormattedCommand(redis->context, on_reply, request, whole.data, whole.length) == REDIS_OK;
+    bool sent = buffer_status(&whole) == 0 && redis_link_write(redis->link, buffer_text(&whole)) == 0;
     buffer_free(&whole);
-    request->script = NULL;
+    if (sent) {
+        request->script = NULL;
+        list_remove(&request->link); /* its reply now comes last */
+        list_append(&redis->requests, &request->link);
+    }
     return sent;
+}
+
+/* ---- troubles */
+
+static void tell_state(struct redis *redis, bool ready)
+{
+    if (redis->options.on_state) {
+        redis->options.on_state(redis->options.context, ready);
+    }
+}
+
+static void note_trouble(struct redis *redis, enum redis_trouble trouble)
+{
+    redis->trouble = trouble;
+    if (trouble != REDIS_FINE) {
+        atomic_fetch_add_explicit(&met[trouble], 1, memory_order_relaxed);
+    }
+}
+
+static void on_pulse(uv_timer_t *timer);
+
+static void wind_pulse(struct redis *redis)
+{
+    uint64_t wait = redis->options.check_every_ms;
+    if (redis->trouble != REDIS_FINE) {
+        wait = redis->waits < 5 ? (uint64_t)WAIT_FIRST_MS << redis->waits : WAIT_LAST_MS;
+    }
+    if (wait > 0) {
+        (void)uv_timer_start(&redis->pulse, on_pulse, wait, 0);
+    }
+}
+
+/* It is there, but takes no writes: kept, not used, and asked now and then. */
+static void hold(struct redis *redis, enum redis_trouble trouble, const char *why)
+{
+    bool was_fine = redis->trouble == REDIS_FINE;
+    if (was_fine) {
+        static struct log_limit limit;
+        uint64_t suppressed;
+        redis->waits = 0;
+        if (log_limit_pass(&limit, 10000, &suppressed)) {
+            log_error("redis refuses to serve us", LOG_STRING("connection", redis->options.name),
+                      LOG_STRING("error", why), LOG_STRING("fix", redis_trouble_advice(trouble)),
+                      LOG_NUMBER("suppressed", suppressed));
+        }
+    }
+    note_trouble(redis, trouble);
+    if (was_fine) {
+        wind_pulse(redis);
+        tell_state(redis, false);
+    }
+}
+
+/* What an error reply means for the connection as a whole. */
+static void heed(struct redis *redis, const redisReply *reply)
+{
+    if (!reply || reply->type != REDIS_REPLY_ERROR || redis->state != REDIS_READY) {
+        return;
+    }
+    enum redis_trouble trouble = redis_trouble_of(text_of(reply->str));
+    enum redis_remedy remedy = redis_trouble_remedy(trouble);
+    if (remedy == REDIS_REMEDY_RECONNECT) {
+        lose(redis, trouble, reply->str);
+    } else if (remedy == REDIS_REMEDY_WAIT) {
+        hold(redis, trouble, reply->str);
+    }
+}
+
+static void on_check(struct redis_call *call, const redisReply *reply)
+{
+    struct redis *redis = CONTAINER_OF(call, struct redis, check);
+    redis->checking = false;
+    if (!reply || redis->state != REDIS_READY) {
+        return; /* lost */
+    }
+    bool refused = reply->type == REDIS_REPLY_ERROR;
+    if (redis->trouble != REDIS_FINE && !refused) {
+        log_info("redis serves us again", LOG_STRING("connection", redis->options.name),
+                 LOG_NUMBER("checks", redis->waits));
+        redis->trouble = REDIS_FINE;
+        tell_state(redis, true);
+    }
+    redis->waits += refused ? 1 : 0;
+    wind_pulse(redis);
+}
+
+/* A write shows what a PING does not: no memory, no disk, no longer the primary. */
+static int send_check(struct redis *redis)
+{
+    redis->check.callback = on_check;
+    if (!redis->options.probe) {
+        return send_own(redis, &redis->check, 1, &TEXT("PING"));
+    }
+    struct text words[] = {TEXT("SET"), text_of(redis->options.probe), TEXT("1"), TEXT("PX"), TEXT("60000")};
+    return send_own(redis, &redis->check, ARRAY_LENGTH(words), words);
+}
+
+static void on_pulse(uv_timer_t *timer)
+{
+    struct redis *redis = timer->data;
+    bool needed = redis->trouble != REDIS_FINE || !redis->heard;
+    redis->heard = false;
+    if (redis->state != REDIS_READY) {
+        return; /* becoming ready winds it up again */
+    }
+    if (needed && !redis->checking) {
+        redis->checking = send_check(redis) == 0;
+    }
+    if (!redis->checking) {
+        wind_pulse(redis);
+    }
 }
 
 /* ---- replies */
 
-static bool is_error(const redisReply *reply, const char *code)
+static void take_reply(struct redis *redis, const redisReply *reply)
 {
-    return reply && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, code, strlen(code)) == 0;
-}
-
-/* Errors that say: this server cannot serve you (any more). Another connection may reach one that can. */
-static bool is_wrong_server(const redisReply *reply)
-{
-    static const char *const codes[] = {"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH"};
-    for (size_t i = 0; i < ARRAY_LENGTH(codes); i++) {
-        if (is_error(reply, codes[i])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void on_sweep(uv_timer_t *timer)
-{
-    struct redis *redis = timer->data;
-    if (redis->state == REDIS_READY || redis->state == REDIS_GREETING) {
-        lose(redis, "it cannot serve requests now");
-    }
-}
-
-static void on_reply(redisAsyncContext *context, void *data, void *privdata)
-{
-    const redisReply *reply = data;
-    struct request *request = privdata;
-    struct redis *redis = request->redis;
-    if (request->script && is_error(reply, NOSCRIPT_ERROR) && send_with_source(redis, request)) {
+    struct list *first = list_first(&redis->requests);
+    bool is_error = reply->type == REDIS_REPLY_ERROR;
+    if (!first) { /* unasked: it says why it will close the connection */
+        lose(redis, is_error ? redis_trouble_of(text_of(reply->str)) : REDIS_AWAY,
+             is_error ? reply->str : "it sent what nobody asked for");
         return;
     }
-    (void)context;
+    struct request *request = LIST_OBJECT(first, struct request, link);
+    redis->heard = true;
+    if (request->script && is_error && text_starts_with(text_of(reply->str), TEXT("NOSCRIPT")) &&
+        send_with_source(redis, request)) {
+        return;
+    }
     list_remove(&request->link);
     redis->calls--;
     redis->bytes -= request->bytes.length;
     struct redis_call *call = request->call;
     give_back(redis, request);
-    if (is_wrong_server(reply)) {
-        (void)uv_timer_start(&redis->sweeper, on_sweep, 0, 0);
-    }
+    heed(redis, reply);
     call->callback(call, reply);
+}
+
+static void on_bytes(void *context, struct text bytes)
+{
+    struct redis *redis = context;
+    const struct redis_link *link = redis->link;
+    if (redisReaderFeed(redis->reader, bytes.data, bytes.length) != REDIS_OK) {
+        lose(redis, REDIS_AWAY, redis->reader->errstr);
+        return;
+    }
+    while (redis->link == link) { /* a callback may close it, or find that it is of no use */
+        void *reply = NULL;
+        if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK) {
+            lose(redis, REDIS_AWAY, redis->reader->errstr);
+            return;
+        }
+        if (!reply) {
+            return;
+        }
+        take_reply(redis, reply);
+        freeReplyObject(reply);
+    }
 }
 
 /* ---- losing a connection */
@@ -322,41 +419,71 @@ static void wait_and_begin(struct redis *redis)
     (void)uv_timer_start(&redis->timer, on_timer, ceiling / 2 + random_below(ceiling / 2 + 1), 0);
 }
 
-static void report_loss(struct redis *redis, const char *why)
+/* Once when it goes, and then seldom: a long outage must not fill the disk. */
+static void report_loss(struct redis *redis, enum redis_trouble trouble, const char *why)
 {
-    /* Once when it goes, and then seldom: a long outage must not fill the disk. */
     if (redis->failures == 0 || redis->failures % 32 == 0) {
+        redis->loss_told = true;
         log_warn("redis connection lost", LOG_STRING("connection", redis->options.name), LOG_STRING("why", why),
-                 LOG_NUMBER("failures", redis->failures + 1));
+                 LOG_STRING("fix", redis_trouble_advice(trouble)), LOG_NUMBER("failures", redis->failures + 1));
     }
 }
 
-/* Not inside a hiredis callback, except for its connect and disconnect callbacks, in which the context is gone already.
- */
-static void lose(struct redis *redis, const char *why)
+static void drop_link(struct redis *redis)
 {
-    redisAsyncContext *context = redis->context;
-    bool was_ready = redis->state == REDIS_READY;
-    (void)uv_timer_stop(&redis->sweeper);
-    report_loss(redis, why);
-    redis->context = NULL;
-    redis->state = REDIS_WAITING;
-    if (context) {
-        redisAsyncFree(context); /* runs the callbacks of all requests with NULL */
+    redis_link_close(redis->link);
+    redis->link = NULL;
+    if (redis->reader) {
+        redisReaderFree(redis->reader);
+        redis->reader = NULL;
     }
+    (void)uv_timer_stop(&redis->pulse);
+}
+
+/* All that is under way is told that nobody knows. */
+static void fail_requests(struct redis *redis)
+{
+    struct list *first;
+    while ((first = list_first(&redis->requests)) != NULL) {
+        struct request *request = LIST_OBJECT(first, struct request, link);
+        struct redis_call *call = request->call;
+        list_remove(first);
+        redis->calls--;
+        redis->bytes -= request->bytes.length;
+        give_back(redis, request);
+        call->callback(call, NULL);
+    }
+}
+
+static void lose(struct redis *redis, enum redis_trouble trouble, const char *why)
+{
+    char reason[WHY_SIZE]; /* `why` may belong to what goes now */
+    bool was_ready = redis->state == REDIS_READY && redis->trouble == REDIS_FINE;
+    (void)snprintf(reason, sizeof(reason), "%s", why);
+    if (redis->state == REDIS_READY && now_ms(redis) >= redis->ready_at_ms + STABLE_MS) {
+        redis->failures = 0;
+    }
+    redis_route_cancel(redis->route);
+    drop_link(redis);
+    report_loss(redis, trouble, reason);
+    note_trouble(redis, trouble);
     wait_and_begin(redis);
-    if (was_ready && redis->options.on_state) {
-        redis->options.on_state(redis->options.context, false);
+    fail_requests(redis);
+    if (was_ready && redis->state != REDIS_CLOSING) {
+        tell_state(redis, false);
     }
 }
 
-static void on_disconnect(const redisAsyncContext *context, int status)
+void redis_reconnect(struct redis *redis, const char *why)
 {
-    struct redis *redis = context->data;
-    if (redis->context == context) {
-        redis->context = NULL; /* hiredis frees it when this returns */
-        lose(redis, status == REDIS_OK ? "it was closed" : context->errstr);
+    if (redis->state == REDIS_READY) {
+        lose(redis, REDIS_AWAY, why);
     }
+}
+
+static void on_lost(void *context, const char *why)
+{
+    lose(context, REDIS_AWAY, why);
 }
 
 /* ---- greeting */
@@ -365,17 +492,8 @@ static void on_greeting(struct redis_call *call, const redisReply *reply);
 
 static int greet_with(struct redis *redis, size_t count, const struct text *arguments)
 {
-    struct request *request = take_request(redis);
-    if (!request) {
-        return -ENOMEM;
-    }
-    request->redis = redis;
-    request->call = &redis->greeting;
-    request->script = NULL;
-    append_count(&request->bytes, count);
-    append_bulks(&request->bytes, count, arguments);
     redis->greetings++;
-    return submit(redis, request);
+    return send_own(redis, &redis->greeting, count, arguments);
 }
 
 static int greet_login(struct redis *redis)
@@ -415,134 +533,87 @@ static int greet(struct redis *redis)
 
 static void become_ready(struct redis *redis)
 {
-    if (redis->failures > 0) {
+    if (redis->loss_told) {
+        redis->loss_told = false;
         log_info("redis connection is back", LOG_STRING("connection", redis->options.name),
                  LOG_NUMBER("failures", redis->failures));
     }
-    redis->failures = 0;
+    redis->trouble = REDIS_FINE;
     redis->state = REDIS_READY;
+    redis->ready_at_ms = now_ms(redis);
+    redis->heard = true;
+    redis->checking = false;
     (void)uv_timer_stop(&redis->timer);
-    if (redis->options.on_state) {
-        redis->options.on_state(redis->options.context, true);
+    wind_pulse(redis);
+    tell_state(redis, true);
+}
+
+static void refuse_greeting(struct redis *redis, const char *error)
+{
+    static struct log_limit limit;
+    uint64_t suppressed;
+    enum redis_trouble trouble = redis_trouble_of(text_of(error));
+    trouble = trouble == REDIS_FINE ? REDIS_UNSUITABLE : trouble;
+    if (log_limit_pass(&limit, 10000, &suppressed)) {
+        log_error("redis refused the greeting", LOG_STRING("connection", redis->options.name),
+                  LOG_STRING("error", error), LOG_STRING("fix", redis_trouble_advice(trouble)),
+                  LOG_NUMBER("suppressed", suppressed));
     }
+    lose(redis, trouble, error);
 }
 
 static void on_greeting(struct redis_call *call, const redisReply *reply)
 {
-    struct redis *redis = LIST_OBJECT(call, struct redis, greeting);
+    struct redis *redis = CONTAINER_OF(call, struct redis, greeting);
     if (!reply || redis->state != REDIS_GREETING) {
         return; /* lost: lose() goes on */
     }
     if (reply->type == REDIS_REPLY_ERROR) {
-        static struct log_limit limit;
-        uint64_t suppressed;
-        if (log_limit_pass(&limit, 10000, &suppressed)) {
-            log_error("redis refused the greeting: check REDIS_URL and the user's permissions",
-                      LOG_STRING("connection", redis->options.name), LOG_STRING("error", reply->str),
-                      LOG_NUMBER("suppressed", suppressed));
-        }
-        (void)uv_timer_start(&redis->sweeper, on_sweep, 0, 0);
-        return;
-    }
-    if (--redis->greetings == 0 && !uv_is_active((uv_handle_t *)&redis->sweeper)) {
+        refuse_greeting(redis, reply->str);
+    } else if (--redis->greetings == 0) {
         become_ready(redis);
     }
 }
 
 /* ---- connecting */
 
-static void on_connect(const redisAsyncContext *context, int status)
+static void on_open(void *context)
 {
-    struct redis *redis = context->data;
-    if (redis->context != context) {
-        return; /* given up meanwhile */
-    }
-    if (status != REDIS_OK) {
-        redis->context = NULL; /* hiredis frees it when this returns */
-        lose(redis, context->errstr);
-        return;
-    }
-    if (redis->options.url->host) { /* on a unix socket it would fail, and mark the context as broken */
-        (void)redisEnableKeepAlive(&redis->context->c);
-    }
-}
-
-/* `host` is NULL for a unix socket, else a numeric address. */
-static void connect_to(struct redis *redis, const char *host)
-{
-    const struct redis_url *url = redis->options.url;
-    redisAsyncContext *context = host ? redisAsyncConnect(host, url->port) : redisAsyncConnectUnix(url->path);
-    redis->state = REDIS_CONNECTING;
-    if (!context) {
-        lose(redis, "out of memory");
-        return;
-    }
-    if (context->err) {
-        char why[128];
-        (void)snprintf(why, sizeof(why), "%s", context->errstr);
-        redisAsyncFree(context);
-        lose(redis, why);
-        return;
-    }
-    context->data = redis;
-    redis->context = context;
-    if (redis_link_attach(redis->loop, context) < 0) {
-        lose(redis, "its socket cannot be polled");
-        return;
-    }
-    (void)redisAsyncSetConnectCallback(context, on_connect);
-    (void)redisAsyncSetDisconnectCallback(context, on_disconnect);
+    struct redis *redis = context;
     if (greet(redis) < 0) {
-        lose(redis, "the greeting could not be sent");
+        lose(redis, REDIS_AWAY, "the greeting could not be sent");
     }
 }
 
-static void on_resolved(uv_getaddrinfo_t *resolver, int status, struct addrinfo *addresses)
+static const struct redis_link_handler link_handler = {.on_open = on_open, .on_bytes = on_bytes, .on_lost = on_lost};
+
+static void on_found(void *context, const struct redis_place *place, const char *why)
 {
-    struct redis *redis = resolver->data;
-    redis->resolving = false;
-    if (redis->state == REDIS_CLOSING) {
-        uv_freeaddrinfo(addresses);
-        if (--redis->open_handles == 0) {
-            redis->closed(redis->closed_context);
-            free(redis);
-        }
+    struct redis *redis = context;
+    if (!place) {
+        lose(redis, REDIS_AWAY, why);
         return;
     }
-    char host[INET6_ADDRSTRLEN] = "";
-    if (status == 0 && addresses) {
-        (void)getnameinfo(addresses->ai_addr, addresses->ai_addrlen, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
-    }
-    uv_freeaddrinfo(addresses);
-    if (redis->state != REDIS_RESOLVING) {
-        return; /* its time ran out; the next try is under way */
-    }
-    if (host[0] == '\0') {
-        lose(redis, "its name cannot be resolved");
-    } else {
-        connect_to(redis, host);
+    struct redis_link_options options = {
+        .path = place->path,
+        .address = (const struct sockaddr *)&place->address,
+        .handler = &link_handler,
+        .context = redis,
+    };
+    redis->state = REDIS_CONNECTING;
+    redis->reader = redisReaderCreate();
+    int status = redis->reader ? redis_link_open(redis->loop, &options, &redis->link) : -ENOMEM;
+    if (status < 0) {
+        redis->link = NULL;
+        lose(redis, REDIS_AWAY, uv_strerror(status));
     }
 }
 
 static void begin(struct redis *redis)
 {
-    const struct redis_url *url = redis->options.url;
-    unsigned char address[sizeof(struct in6_addr)];
+    redis->state = REDIS_FINDING;
     (void)uv_timer_start(&redis->timer, on_timer, redis->options.connect_timeout_ms, 0);
-    if (!url->host || inet_pton(AF_INET, url->host, address) == 1 || inet_pton(AF_INET6, url->host, address) == 1) {
-        connect_to(redis, url->host);
-        return;
-    }
-    redis->state = REDIS_RESOLVING;
-    if (redis->resolving) {
-        return; /* an earlier question is still open; its answer will do */
-    }
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
-    redis->resolver.data = redis;
-    redis->resolving = uv_getaddrinfo(redis->loop, &redis->resolver, on_resolved, url->host, NULL, &hints) == 0;
-    if (!redis->resolving) {
-        lose(redis, "its name cannot be resolved");
-    }
+    redis_route_find(redis->route);
 }
 
 static void check_deadline(struct redis *redis)
@@ -554,7 +625,7 @@ static void check_deadline(struct redis *redis)
     uint64_t deadline = LIST_OBJECT(oldest, struct request, link)->deadline_ms;
     uint64_t now = now_ms(redis);
     if (now >= deadline) {
-        lose(redis, "it did not answer in time");
+        lose(redis, REDIS_AWAY, "it did not answer in time");
     } else {
         (void)uv_timer_start(&redis->timer, on_timer, deadline - now, 0);
     }
@@ -570,10 +641,10 @@ static void on_timer(uv_timer_t *timer)
     case REDIS_READY:
         check_deadline(redis);
         break;
-    case REDIS_RESOLVING:
+    case REDIS_FINDING:
     case REDIS_CONNECTING:
     case REDIS_GREETING:
-        lose(redis, "it did not answer in time");
+        lose(redis, REDIS_AWAY, "it did not answer in time");
         break;
     case REDIS_CLOSING:
     default:
@@ -585,66 +656,70 @@ static void on_timer(uv_timer_t *timer)
 
 int redis_open(uv_loop_t *loop, const struct redis_options *options, struct redis **opened)
 {
-    if (options->url->tls) {
-        log_error(
-            "rediss:// needs a hiredis with TLS, which this build does not have: use a private network or a TLS tunnel "
-            "in front of Redis",
-            LOG_STRING("setting", "REDIS_URL"));
-        return -ENOTSUP;
-    }
     struct redis *redis = calloc(1, sizeof(*redis));
     if (!redis) {
         return -ENOMEM;
     }
     redis->loop = loop;
     redis->options = *options;
+    redis->trouble = REDIS_AWAY;
     list_init(&redis->requests);
     list_init(&redis->pool);
+    int status = redis_route_create(loop, options->url, on_found, redis, &redis->route);
+    if (status < 0) {
+        free(redis);
+        return status;
+    }
     (void)uv_timer_init(loop, &redis->timer);
-    (void)uv_timer_init(loop, &redis->sweeper);
+    (void)uv_timer_init(loop, &redis->pulse);
     redis->timer.data = redis;
-    redis->sweeper.data = redis;
-    redis->open_handles = 2;
+    redis->pulse.data = redis;
     redis->state = REDIS_WAITING;
     (void)uv_timer_start(&redis->timer, on_timer, 0, 0);
     *opened = redis;
     return 0;
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void part_closed(void *context)
 {
-    struct redis *redis = handle->data;
-    if (--redis->open_handles == 0) {
+    struct redis *redis = context;
+    if (--redis->open_parts == 0) {
         redis->closed(redis->closed_context);
         free(redis);
     }
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    part_closed(handle->data);
 }
 
 void redis_close(struct redis *redis, void (*closed)(void *context), void *context)
 {
     redis->closed = closed;
     redis->closed_context = context;
-    redisAsyncContext *connection = redis->context;
     redis->state = REDIS_CLOSING;
-    redis->context = NULL;
-    if (connection) {
-        redisAsyncFree(connection);
-    }
+    redis->open_parts = 3;
+    drop_link(redis);
+    fail_requests(redis);
     LIST_EACH(&redis->pool, pooled, following)
     {
         free_request(LIST_OBJECT(pooled, struct request, link));
     }
-    if (redis->resolving) {
-        redis->open_handles++; /* on_resolved() always runs */
-        (void)uv_cancel((uv_req_t *)&redis->resolver);
-    }
+    list_init(&redis->pool);
     uv_close((uv_handle_t *)&redis->timer, on_handle_closed);
-    uv_close((uv_handle_t *)&redis->sweeper, on_handle_closed);
+    uv_close((uv_handle_t *)&redis->pulse, on_handle_closed);
+    redis_route_close(redis->route, part_closed);
 }
 
 bool redis_is_ready(const struct redis *redis)
 {
-    return redis->state == REDIS_READY;
+    return redis->state == REDIS_READY && redis->trouble == REDIS_FINE;
+}
+
+enum redis_trouble redis_trouble(const struct redis *redis)
+{
+    return redis->trouble;
 }
 
 size_t redis_calls(const struct redis *redis)

@@ -3,127 +3,272 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include <hiredis/async.h>
-#include <hiredis/hiredis.h>
+#include "base/buffer.h"
+
+#define KEEPALIVE_S 15
+#define INPUT_SIZE 65536
+#define PLAIN_SIZE 16384          /* what one record of TLS holds */
+#define KEPT_BYTES_MAXIMUM 131072 /* larger buffers are given back when they are empty */
 
 struct redis_link {
-    redisAsyncContext *context; /* NULL once hiredis has let go */
-    uv_poll_t poll;
+    union {
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } socket;
+    uv_connect_t connecting;
     uv_prepare_t flush; /* runs while something waits to be written */
-    int events;         /* what the socket is polled for */
-    bool flushing;
+    struct tls_stream *tls;
+    bool greeted;           /* on_open has run */
+    struct buffer gathered; /* to be written with the next flush */
+    struct buffer left;     /* what the socket did not take, while `rest` writes it */
+    uv_write_t rest;
+    bool writing;
+    const struct redis_link_handler *handler;
+    void *context;
+    bool closed;
+    bool lost;
     int open_handles;
 };
 
-static void on_closed(uv_handle_t *handle)
+static void on_flush(uv_prepare_t *prepare);
+
+/* ---- ends */
+
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct redis_link *link = handle->data;
     if (--link->open_handles == 0) {
+        tls_stream_free(link->tls);
+        buffer_wipe(&link->gathered); /* there are passwords and personal data in it */
+        buffer_wipe(&link->left);
         free(link);
     }
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events);
-
-static void poll_for(struct redis_link *link, int events)
+static void lose(struct redis_link *link, const char *why)
 {
-    if (events == link->events) {
-        return;
-    }
-    link->events = events;
-    if (events == 0) {
-        (void)uv_poll_stop(&link->poll);
-    } else {
-        (void)uv_poll_start(&link->poll, events, on_poll);
+    if (!link->closed && !link->lost) {
+        link->lost = true;
+        link->handler->on_lost(link->context, why);
     }
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+void redis_link_close(struct redis_link *link)
 {
-    struct redis_link *link = poll->data;
+    if (!link || link->closed) {
+        return;
+    }
+    link->closed = true;
+    uv_close((uv_handle_t *)&link->socket, on_handle_closed);
+    uv_close((uv_handle_t *)&link->flush, on_handle_closed);
+}
+
+/* ---- writing */
+
+static void request_flush(struct redis_link *link)
+{
+    if (!link->closed && !link->writing) {
+        (void)uv_prepare_start(&link->flush, on_flush);
+    }
+}
+
+static bool has_output(struct redis_link *link)
+{
+    return link->gathered.length > 0 || (link->tls && tls_output(link->tls).length > 0);
+}
+
+static void on_rest_written(uv_write_t *request, int status)
+{
+    struct redis_link *link = request->handle->data;
+    link->writing = false;
+    buffer_clear(&link->left);
     if (status < 0) {
-        /* libuv has stopped polling. Whatever hiredis waited for will now find the error on the socket. */
-        events = link->events;
-        link->events = 0;
+        if (status != UV_ECANCELED) {
+            lose(link, uv_strerror(status));
+        }
+    } else if (has_output(link)) {
+        request_flush(link);
     }
-    /* Each call may free the context. */
-    if (link->context && (events & UV_READABLE)) {
-        redisAsyncHandleRead(link->context);
+}
+
+/* Writes `bytes` that the socket does not take at once when it does. */
+static int write_rest(struct redis_link *link, struct text bytes)
+{
+    buffer_append(&link->left, bytes);
+    if (buffer_status(&link->left) < 0) {
+        return -ENOMEM;
     }
-    if (link->context && (events & UV_WRITABLE)) {
-        redisAsyncHandleWrite(link->context);
+    uv_buf_t buffer = uv_buf_init(link->left.data, (unsigned)link->left.length);
+    int status = uv_write(&link->rest, &link->socket.stream, &buffer, 1, on_rest_written);
+    link->writing = status == 0;
+    return status;
+}
+
+static int write_bytes(struct redis_link *link, struct text bytes)
+{
+    uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes.data, (unsigned)bytes.length);
+    int written = uv_try_write(&link->socket.stream, &buffer, 1);
+    if (written < 0 && written != UV_EAGAIN) {
+        return written;
     }
+    size_t done = written < 0 ? 0 : (size_t)written;
+    return done == bytes.length ? 0 : write_rest(link, (struct text){bytes.data + done, bytes.length - done});
+}
+
+static void empty(struct buffer *buffer)
+{
+    if (buffer->capacity > KEPT_BYTES_MAXIMUM) {
+        buffer_wipe(buffer);
+    } else {
+        buffer_clear(buffer);
+    }
+}
+
+static int write_in_tls(struct redis_link *link)
+{
+    int status = tls_is_established(link->tls) ? tls_write(link->tls, buffer_text(&link->gathered)) : 0;
+    struct text output = tls_output(link->tls);
+    if (status == 0 && output.length > 0) {
+        status = write_bytes(link, output);
+        tls_sent(link->tls, output.length);
+    }
+    return status;
 }
 
 static void on_flush(uv_prepare_t *prepare)
 {
     struct redis_link *link = prepare->data;
     (void)uv_prepare_stop(&link->flush);
-    link->flushing = true;
-    redisAsyncHandleWrite(link->context);
-    link->flushing = false;
-}
-
-static void add_read(void *data)
-{
-    struct redis_link *link = data;
-    poll_for(link, link->events | UV_READABLE);
-}
-
-static void delete_read(void *data)
-{
-    struct redis_link *link = data;
-    poll_for(link, link->events & ~UV_READABLE);
-}
-
-static void add_write(void *data)
-{
-    struct redis_link *link = data;
-    bool connected = (link->context->c.flags & REDIS_CONNECTED) != 0;
-    if (connected && !link->flushing && !(link->events & UV_WRITABLE)) {
-        (void)uv_prepare_start(&link->flush, on_flush);
-    } else {
-        poll_for(link, link->events | UV_WRITABLE); /* not yet connected, or the socket did not take all of it */
+    int status = link->tls                   ? write_in_tls(link)
+                 : link->gathered.length > 0 ? write_bytes(link, buffer_text(&link->gathered))
+                                             : 0;
+    if (!link->tls || tls_is_established(link->tls)) {
+        empty(&link->gathered);
+    }
+    if (status < 0) {
+        lose(link, uv_strerror(status));
     }
 }
 
-static void delete_write(void *data)
+int redis_link_write(struct redis_link *link, struct text bytes)
 {
-    struct redis_link *link = data;
-    poll_for(link, link->events & ~UV_WRITABLE);
+    if (buffer_reserve(&link->gathered, bytes.length) < 0) {
+        link->gathered.failed = false; /* nothing was appended: what is there is whole */
+        return -ENOMEM;
+    }
+    buffer_append(&link->gathered, bytes);
+    request_flush(link);
+    return 0;
 }
 
-static void cleanup(void *data)
+/* ---- reading */
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
-    struct redis_link *link = data;
-    link->context = NULL;
-    (void)uv_poll_stop(&link->poll);
-    (void)uv_prepare_stop(&link->flush);
-    uv_close((uv_handle_t *)&link->poll, on_closed);
-    uv_close((uv_handle_t *)&link->flush, on_closed);
+    static _Thread_local char input[INPUT_SIZE]; /* what is read is used up before the next read */
+    (void)handle;
+    (void)suggested;
+    *buffer = uv_buf_init(input, sizeof(input));
 }
 
-int redis_link_attach(uv_loop_t *loop, redisAsyncContext *context)
+static void greet(struct redis_link *link)
+{
+    if (!link->greeted) {
+        link->greeted = true;
+        link->handler->on_open(link->context);
+    }
+}
+
+static void receive_in_tls(struct redis_link *link, struct text bytes)
+{
+    char plain[PLAIN_SIZE];
+    int length = tls_feed(link->tls, bytes);
+    if (length == 0 && tls_is_established(link->tls)) {
+        greet(link);
+        while (!link->closed && (length = tls_read(link->tls, plain, sizeof(plain))) > 0) {
+            link->handler->on_bytes(link->context, (struct text){.data = plain, .length = (size_t)length});
+        }
+    }
+    if (link->closed) {
+        return;
+    }
+    if (length < 0) {
+        lose(link, length == -ECONNRESET ? "it was closed" : tls_trouble(link->tls));
+    } else if (has_output(link)) {
+        request_flush(link);
+    }
+}
+
+static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
+{
+    struct redis_link *link = stream->data;
+    if (length < 0) {
+        lose(link, length == UV_EOF ? "it was closed" : uv_strerror((int)length));
+    } else if (length > 0 && link->tls) {
+        receive_in_tls(link, (struct text){.data = buffer->base, .length = (size_t)length});
+    } else if (length > 0) {
+        link->handler->on_bytes(link->context, (struct text){.data = buffer->base, .length = (size_t)length});
+    }
+}
+
+/* ---- connecting */
+
+static void on_connected(uv_connect_t *request, int status)
+{
+    struct redis_link *link = request->handle->data;
+    if (link->closed) {
+        return;
+    }
+    if (status == 0) {
+        status = uv_read_start(&link->socket.stream, on_allocate, on_read);
+    }
+    if (status < 0) {
+        lose(link, uv_strerror(status));
+    } else if (link->tls) {
+        request_flush(link); /* the client begins the handshake */
+    } else {
+        greet(link);
+    }
+}
+
+static int start_connecting(uv_loop_t *loop, struct redis_link *link, const struct redis_link_options *options)
+{
+    int status = options->path ? uv_pipe_init(loop, &link->socket.pipe, 0) : uv_tcp_init(loop, &link->socket.tcp);
+    link->socket.stream.data = link;
+    if (status < 0) {
+        return status;
+    }
+    (void)uv_prepare_init(loop, &link->flush);
+    link->flush.data = link;
+    link->open_handles = 2;
+    if (options->path) {
+        uv_pipe_connect(&link->connecting, &link->socket.pipe, options->path, on_connected);
+        return 0;
+    }
+    status = uv_tcp_connect(&link->connecting, &link->socket.tcp, options->address, on_connected);
+    (void)uv_tcp_nodelay(&link->socket.tcp, 1);
+    (void)uv_tcp_keepalive(&link->socket.tcp, 1, KEEPALIVE_S);
+    return status;
+}
+
+int redis_link_open(uv_loop_t *loop, const struct redis_link_options *options, struct redis_link **opened)
 {
     struct redis_link *link = calloc(1, sizeof(*link));
     if (!link) {
         return -ENOMEM;
     }
-    int status = uv_poll_init(loop, &link->poll, context->c.fd);
-    if (status < 0) {
+    link->handler = options->handler;
+    link->context = options->context;
+    int status = options->tls ? tls_stream_connect(options->tls, options->server_name, &link->tls) : 0;
+    status = status == 0 ? start_connecting(loop, link, options) : status;
+    if (status < 0 && link->open_handles > 0) {
+        redis_link_close(link);
+    } else if (status < 0) {
+        tls_stream_free(link->tls);
         free(link);
-        return status;
+    } else {
+        *opened = link;
     }
-    (void)uv_prepare_init(loop, &link->flush);
-    link->context = context;
-    link->poll.data = link;
-    link->flush.data = link;
-    link->open_handles = 2;
-    context->ev.data = link;
-    context->ev.addRead = add_read;
-    context->ev.delRead = delete_read;
-    context->ev.addWrite = add_write;
-    context->ev.delWrite = delete_write;
-    context->ev.cleanup = cleanup;
-    return 0;
+    return status;
 }
