@@ -22,6 +22,8 @@ enum telemetry_ending {
     ENDING_RETRIED,
     ENDING_HANDED_BACK,
     ENDING_LOST,
+    ENDING_WAITING, /* for its session's turn */
+    ENDING_SETTLED, /* it had been finished before */
     ENDINGS
 };
 

@@ -88,6 +88,7 @@ struct settings {
     uint64_t shutdown_timeout_ms;
 
     uint64_t dedupe_window_ms;
+    uint64_t history_ms;
     uint64_t concurrency;
     uint64_t max_attempts;
     uint64_t retry_base_ms;

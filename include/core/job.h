@@ -78,6 +78,7 @@ enum job_event {
     JOB_RECORDED,    /* the ledger has it */
     JOB_CLOSED,      /* Redis has moved the event to where it belongs */
     JOB_LOST,        /* the event is somebody else's now, or Redis's answer is: do nothing more about it */
+    JOB_BROKEN_OFF,  /* the fetch or the effect under way was broken off, because the worker is to stop */
     JOB_STOP,        /* the worker is to stop: hand the event back after the step under way */
 };
 

@@ -95,7 +95,7 @@ size_t redis_bytes(const struct redis *redis);
 MUST_CHECK int redis_command(struct redis *redis, struct redis_call *call, size_t count, const struct text *arguments);
 
 /*
- * Calls a script with `keys` keys, at most 9, and `count - keys` further arguments, all in `arguments`. A server that
+ * Calls a script with `keys` keys and `count - keys` further arguments, all in `arguments`. A server that
  * has forgotten the script gets its source, unseen by the caller. Returns as redis_command() does.
  */
 MUST_CHECK int redis_script_call(struct redis *redis, struct redis_call *call, const struct redis_script *script,

@@ -11,11 +11,16 @@
  *   {NS}:events        stream  every event, as received; the group "identihook" is ours
  *   {NS}:outcomes      stream  how each ended
  *   {NS}:dead          stream  those that could not be carried to their outcome
- *   {NS}:seen:EVENT    string  the event was received, and when (ms since 1970). Kept for the dedupe window
- *   {NS}:effects:EVENT hash    the ledger: effect -> when it was done (ms); "failed:EFFECT" -> why it failed for good
- *   {NS}:retry         zset    stream ids of events to be tried again, by the time that is due (ms)
- *   {NS}:attempts      hash    stream id -> failed tries of an event that is not finished
- *   {NS}:rate:MODE     string  when the next read of Stripe's API is due (ms); MODE is live or test
+ *   {NS}:seen:EVENT    string  the event was received, and when (ms since 1970); negative: it was finished or buried,
+ * and when. A younger entry of the stream, of a replay, is carried out all the same. Kept for the dedupe window
+ *   {NS}:effects:EVENT hash    the ledger: effect -> when it was done (ms); "failed:EFFECT" -> why it failed for good.
+ *                              Kept while the event is in work or dead, then for IDENTIHOOK_HISTORY
+ *   {NS}:turn:SESSION  string  "ID CONSUMER": that event has the session's turn, and who works on it; "ID": it was
+ * handed the turn and is due {NS}:waiting:SESSION zset  stream ids of events that wait for the turn, the oldest first.
+ * Each is in retry, too {NS}:retry         zset    stream ids of events to be tried again, by the time that is due
+ * (ms), and of those that wait for their session's turn {NS}:attempts      hash    stream id -> failed tries of an
+ * event that is not finished {NS}:rate:MODE     string  when the next read of Stripe's API is due (ms); MODE is live or
+ * test
  */
 #define KEYS_GROUP "identihook"
 #define KEY_MAXIMUM 512
@@ -32,5 +37,5 @@ struct keys {
 /* `namespace` is at most 64 bytes. */
 void keys_init(struct keys *keys, const char *namespace);
 
-/* Writes "{NS}:KIND:NAME" into `key` and returns it. `name` is at most 255 bytes. */
+/* Writes "{NS}:KIND:NAME" into `key` and returns it. What is beyond 255 bytes of `name` is cut off. */
 struct text keys_make(const struct keys *keys, const char *kind, struct text name, char key[KEY_MAXIMUM]);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -12,12 +13,18 @@
  * lease runs out when that consumer gives no sign of life. Every operation checks the ownership in the same script in
  * which it acts: after it is lost, nothing but "lost" comes back, and nothing is changed.
  *
+ * An event that is to set something off also needs the turn of its session, so that two of one session are never in
+ * process at once, anywhere: opening takes the turn, or lets the event wait, and each operation that ends the lease
+ * hands the turn to the event that has waited longest, which is due at once.
+ *
  * A lost connection leaves the outcome of an operation unknown. All of them may be repeated: what has been done is not
  * done again.
  */
 enum lease_outcome {
     LEASE_DONE,
     LEASE_LOST,    /* the event is somebody else's, or finished */
+    LEASE_WAITS,   /* open: another event of its session is in process; this one waits, and is not ours any more */
+    LEASE_SETTLED, /* open: it had been finished before, and came again; it is acknowledged */
     LEASE_UNKNOWN, /* no answer: repeat it when Redis is back */
 };
 
@@ -35,6 +42,7 @@ struct lease_call {
     struct redis_call call;
     void (*callback)(struct lease_call *call, enum lease_outcome outcome);
     struct lease_ledger ledger; /* open: filled in */
+    bool handed_on;             /* another event of the session is due now */
     const char *const *effects; /* open: the names of the effects, */
     size_t effect_count;        /*       and how many */
 };
@@ -44,6 +52,8 @@ struct lease {
     struct queue *queue;
     const char *consumer;
     const struct entry *entry;
+    bool needs_turn;         /* of its session */
+    uint64_t claim_after_ms; /* of silence */
 };
 
 /* How an event ended, for the outcome stream. None of it is personal; NULL is written as "". */
@@ -55,7 +65,8 @@ struct lease_ending {
 };
 
 /* Each returns 0: the callback will run once, later; or -ENOTCONN, -ENOBUFS, -ENOMEM: try again later. */
-MUST_CHECK int lease_open(const struct lease *lease, struct lease_call *call);
+MUST_CHECK int lease_open(const struct lease *lease,
+                          struct lease_call *call); /* also a sign of life; may be repeated */
 MUST_CHECK int lease_record_done(const struct lease *lease, struct lease_call *call, const char *effect);
 MUST_CHECK int lease_record_failed(const struct lease *lease, struct lease_call *call, const char *effect,
                                    const struct job_fault *fault);
@@ -67,10 +78,10 @@ MUST_CHECK int lease_release(const struct lease *lease,
                              struct lease_call *call); /* to be taken at once; counts as no try */
 
 /*
- * A sign of life for `count` events. `call->callback` gets the reply: an array of the stream
- * ids that are lost, or NULL when there was no answer.
+ * A sign of life for `count` events, and for the turns that they have. `call->callback` gets the reply: an array of the
+ * stream ids that are lost, or NULL when there was no answer.
  */
-MUST_CHECK int lease_renew(struct queue *queue, const char *consumer, const struct text *ids, size_t count,
+MUST_CHECK int lease_renew(struct queue *queue, const char *consumer, const struct entry *const *entries, size_t count,
                            struct redis_call *call);
 
 /*

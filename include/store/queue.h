@@ -35,7 +35,8 @@ struct queue_options {
     const char *name; /* the connection's, for logs and CLIENT LIST; outlives the queue */
     uint64_t call_timeout_ms;
     uint64_t dedupe_window_ms;
-    size_t max_calls; /* events being put at once, and their bytes; also the other calls of the first connection */
+    uint64_t history_ms; /* how long is kept what became of a finished event */
+    size_t max_calls;    /* events being put at once, and their bytes; also the other calls of the first connection */
     size_t max_bytes;
     size_t lanes; /* connections to put events through, 1 to QUEUE_LANES_MAXIMUM; 0 is 1 */
     void (*on_state)(void *context, bool ready); /* may be NULL */
@@ -55,7 +56,7 @@ size_t queue_ready_lanes(const struct queue *queue);
 /* The first connection and the keys, for the other parts of the store. */
 struct redis *queue_redis(const struct queue *queue);
 const struct keys *queue_keys(const struct queue *queue);
-uint64_t queue_dedupe_window_ms(const struct queue *queue);
+uint64_t queue_history_ms(const struct queue *queue);
 
 enum queue_put_outcome {
     QUEUE_PUT_QUEUED,

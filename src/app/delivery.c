@@ -71,6 +71,10 @@ static struct delivery *answered(struct lease_call *call)
 {
     struct delivery *delivery = CONTAINER_OF(call, struct delivery, lease_call);
     delivery->redis_pending = false;
+    if (call->handed_on) {
+        call->handed_on = false;
+        delivery->worker->due_at_ms = 0; /* ask at once: the next event of the session may be begun */
+    }
     return delivery;
 }
 
@@ -81,21 +85,50 @@ static void end_lost(struct delivery *delivery)
     step_event(delivery, JOB_LOST);
 }
 
-/* LEASE_LOST ends it, LEASE_UNKNOWN stalls it; true: go on. */
-static bool holds(struct delivery *delivery, enum lease_outcome outcome)
+static void end_waiting(struct delivery *delivery)
 {
-    if (outcome == LEASE_UNKNOWN) {
-        stall(delivery);
-        return false;
-    }
-    if (outcome == LEASE_LOST) {
-        end_lost(delivery);
-        return false;
-    }
-    return true;
+    telemetry_add(&delivery->worker->options.telemetry->endings[ENDING_WAITING], 1);
+    log_debug("event waits for another one of its session", LOG_TEXT("event", delivery->entry->event),
+              LOG_TEXT("session", delivery->entry->session));
+    step_event(delivery, JOB_LOST);
 }
 
-/* Asks whether the event is still ours, and what the ledger has of it. */
+static void end_settled(struct delivery *delivery)
+{
+    telemetry_add(&delivery->worker->options.telemetry->endings[ENDING_SETTLED], 1);
+    log_info("event came again, and had been finished before", LOG_TEXT("event", delivery->entry->event));
+    step_event(delivery, JOB_LOST);
+}
+
+/* Anything but LEASE_DONE ends it, or stalls it; true: go on. */
+static bool holds(struct delivery *delivery, enum lease_outcome outcome)
+{
+    switch (outcome) {
+    case LEASE_UNKNOWN:
+        stall(delivery);
+        return false;
+    case LEASE_LOST:
+        end_lost(delivery);
+        return false;
+    case LEASE_WAITS:
+        end_waiting(delivery);
+        return false;
+    case LEASE_SETTLED:
+        end_settled(delivery);
+        return false;
+    case LEASE_DONE:
+    default:
+        return true;
+    }
+}
+
+/* Whether this event sets anything off. */
+static bool acts(const struct delivery *delivery)
+{
+    return decision_is_needed(delivery->entry->kind) && actions_of(delivery)->count > 0;
+}
+
+/* Asks whether the event is still ours, and its session's turn, and what the ledger has of it. */
 static void read_ledger(struct delivery *delivery,
                         void (*callback)(struct lease_call *call, enum lease_outcome outcome))
 {
@@ -114,9 +147,8 @@ static void on_opened(struct lease_call *call, enum lease_outcome outcome)
         return;
     }
     delivery->ledger = call->ledger;
-    bool acts = decision_is_needed(delivery->entry->kind) && actions_of(delivery)->count > 0;
     struct job_input input = {
-        .event = acts ? JOB_OPENED : JOB_OPENED_IDLE,
+        .event = acts(delivery) ? JOB_OPENED : JOB_OPENED_IDLE,
         .failures = call->ledger.failures,
         .takeovers = call->ledger.takeovers,
     };
@@ -487,7 +519,11 @@ void delivery_start(struct worker *worker, struct entry *entry)
     }
     delivery->worker = worker;
     delivery->entry = entry;
-    delivery->lease = (struct lease){.queue = worker->options.queue, .consumer = worker->consumer, .entry = entry};
+    delivery->lease = (struct lease){.queue = worker->options.queue,
+                                     .consumer = worker->consumer,
+                                     .entry = entry,
+                                     .needs_turn = acts(delivery),
+                                     .claim_after_ms = worker->options.settings->claim_after_ms};
     list_append(&worker->deliveries, &delivery->link);
     worker->active++;
     perform(delivery);
@@ -528,5 +564,11 @@ void delivery_break_off(struct delivery *delivery)
     if (delivery->redis_pending || (delivery->effect_running && !effect_abandon(&delivery->effect))) {
         return;
     }
-    step_event(delivery, JOB_LOST); /* the worker's last act is to hand back whatever is still pending */
+    if (delivery->fetch) {
+        fetch_cancel(delivery->fetch);
+        delivery->fetch = NULL;
+    }
+    delivery->effect_running = false;
+    /* Without Redis nothing can be handed back: others claim it. */
+    step_event(delivery, delivery->wait == DELIVERY_STALLED ? JOB_LOST : JOB_BROKEN_OFF);
 }

@@ -221,6 +221,7 @@ static int open_queue(struct reactor *reactor)
         .name = reactor->name,
         .call_timeout_ms = settings->enqueue_timeout_ms,
         .dedupe_window_ms = settings->dedupe_window_ms,
+        .history_ms = settings->history_ms,
         .max_calls = share(settings, settings->max_in_flight),
         .max_bytes = share(settings, settings->max_in_flight_bytes),
         .lanes = reactor->options.ingests ? (size_t)settings->redis_connections : 1,

@@ -115,7 +115,8 @@ static void render_work(const struct scrape *scrape)
 {
     static const char *const sources[] = {"new", "due", "claimed"};
     static const char *const results[RESULTS] = {"done", "transient", "permanent"};
-    static const char *const endings[ENDINGS] = {"done", "superseded", "dead", "retried", "handed_back", "lost"};
+    static const char *const endings[ENDINGS] = {"done",        "superseded", "dead",    "retried",
+                                                 "handed_back", "lost",       "waiting", "settled"};
     head(scrape, "events_taken_total", "counter",
          "Events taken by workers: new, due for a retry, or claimed from a silent owner.");
     labelled(scrape, "events_taken_total", "source", sources, ARRAY_LENGTH(sources), offsetof(struct telemetry, taken));

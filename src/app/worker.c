@@ -79,7 +79,8 @@ static void on_entries(void *context, enum inbox_source source, struct list *ent
         worker->reading = false;
     } else if (source == INBOX_DUE) {
         uint64_t wait = next_ms >= 0 && next_ms < DUE_INTERVAL_MS ? (uint64_t)next_ms : DUE_INTERVAL_MS;
-        worker->due_at_ms = now + (count > 0 ? 0 : wait);
+        worker->due_at_ms = now + (count > 0 || worker->due_again ? 0 : wait);
+        worker->due_again = false;
     } else if (count > 0) {
         log_warn("events of a silent worker are taken over", LOG_NUMBER("count", count),
                  LOG_STRING("consumer", worker->consumer));
@@ -122,7 +123,9 @@ static void ask_for_more(struct worker *worker, uint64_t now)
     size_t count = free_places < READ_MAXIMUM ? free_places : READ_MAXIMUM;
     if (now >= worker->due_at_ms) {
         worker->due_at_ms = now + DUE_INTERVAL_MS; /* until the answer knows better */
-        asked(inbox_due(worker->inbox, count));
+        int status = inbox_due(worker->inbox, count);
+        worker->due_again = status == -EBUSY; /* that one may have missed what is due only now */
+        asked(status);
     }
     if (now >= worker->claim_at_ms) {
         worker->claim_at_ms = now + worker->options.settings->claim_after_ms / CLAIM_CHECKS;
@@ -174,23 +177,23 @@ static void on_renewed(struct redis_call *call, const redisReply *reply)
     worker_poke(worker);
 }
 
-/* The ids of all that this worker has; NULL when out of memory. To be freed. */
-static struct text *collect_ids(struct worker *worker, size_t *count)
+/* All that this worker has; NULL when out of memory. To be freed. */
+static const struct entry **collect_entries(struct worker *worker, size_t *count)
 {
-    struct text *ids = malloc((worker->active + count_list(&worker->ready) + 1) * sizeof(*ids));
+    const struct entry **entries = malloc((worker->active + count_list(&worker->ready) + 1) * sizeof(const void *));
     *count = 0;
-    if (!ids) {
+    if (!entries) {
         return NULL;
     }
     LIST_EACH(&worker->deliveries, member, following)
     {
-        ids[(*count)++] = LIST_OBJECT(member, struct delivery, link)->entry->id;
+        entries[(*count)++] = LIST_OBJECT(member, struct delivery, link)->entry;
     }
     LIST_EACH(&worker->ready, waiting, next)
     {
-        ids[(*count)++] = LIST_OBJECT(waiting, struct entry, link)->id;
+        entries[(*count)++] = LIST_OBJECT(waiting, struct entry, link);
     }
-    return ids;
+    return entries;
 }
 
 static void renew(struct worker *worker, uint64_t now)
@@ -204,11 +207,11 @@ static void renew(struct worker *worker, uint64_t now)
         return;
     }
     size_t count;
-    struct text *ids = collect_ids(worker, &count);
+    const struct entry **entries = collect_entries(worker, &count);
     worker->renew_call.callback = on_renewed;
     worker->renewing =
-        ids && lease_renew(worker->options.queue, worker->consumer, ids, count, &worker->renew_call) == 0;
-    free(ids);
+        entries && lease_renew(worker->options.queue, worker->consumer, entries, count, &worker->renew_call) == 0;
+    free((void *)(uintptr_t)entries);
 }
 
 /* ---- the tick */

@@ -24,6 +24,7 @@ struct worker {
     bool group_is_there;    /* it was made, or found: nothing can be asked for before */
     bool reading;           /* a blocking read is under way */
     uint64_t due_at_ms;     /* loop time */
+    bool due_again;         /* ask for due events once more when the question under way is answered */
     uint64_t claim_at_ms;
     uint64_t renew_at_ms;
     struct redis_call renew_call;

@@ -134,6 +134,7 @@ static int ask(const struct settings *settings, bool json)
         .name = "identihook-status",
         .call_timeout_ms = settings->enqueue_timeout_ms,
         .dedupe_window_ms = settings->dedupe_window_ms,
+        .history_ms = settings->history_ms,
         .max_calls = 16,
         .max_bytes = 1u << 20,
         .on_state = on_state,

@@ -165,6 +165,9 @@ struct job_order job_step(struct job *job, const struct job_limits *limits, cons
         job->stopping = true;
         return order(JOB_WAIT);
     }
+    if (input->event == JOB_BROKEN_OFF) {
+        return close_with(job, JOB_RELEASE);
+    }
     switch (job->state) {
     case JOB_OPENING:
         return step_opening(job, input);

@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 
 #include "base/buffer.h"
+#include "base/decimal.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -218,12 +219,13 @@ int redis_script_call(struct redis *redis, struct redis_call *call, const struct
         return status;
     }
     struct buffer *bytes = &request->bytes;
-    char number = (char)('0' + keys);
+    char number[DECIMAL_SIZE];
+    struct text key_count = decimal_write(keys, number);
     request->argument_count = count;
     redis_command_begin(bytes, count + 3);
     redis_command_append(bytes, 2, (struct text[]){TEXT("EVALSHA"), {.data = script->digest, .length = 40}});
     request->tail = bytes->length;
-    redis_command_append(bytes, 1, &(struct text){.data = &number, .length = 1});
+    redis_command_append(bytes, 1, &key_count);
     redis_command_append(bytes, count, arguments);
     return submit(redis, request);
 }

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NAME_MAXIMUM 255 /* ours are shorter; what others put into the stream may be anything */
+
 void keys_init(struct keys *keys, const char *namespace)
 {
     (void)snprintf(keys->prefix, sizeof(keys->prefix), "{%.64s}:", namespace);
@@ -15,7 +17,9 @@ void keys_init(struct keys *keys, const char *namespace)
 
 static void put(char **at, struct text text)
 {
-    memcpy(*at, text.data, text.length);
+    if (text.length > 0) {
+        memcpy(*at, text.data, text.length);
+    }
     *at += text.length;
 }
 
@@ -25,7 +29,7 @@ struct text keys_make(const struct keys *keys, const char *kind, struct text nam
     put(&at, text_of(keys->prefix));
     put(&at, text_of(kind));
     put(&at, TEXT(":"));
-    put(&at, name);
+    put(&at, (struct text){.data = name.data, .length = name.length < NAME_MAXIMUM ? name.length : NAME_MAXIMUM});
     *at = '\0';
     return (struct text){.data = key, .length = (size_t)(at - key)};
 }

@@ -10,6 +10,9 @@
 
 #include "script_table.h"
 
+/* Set anew with each try: a ledger goes by itself only when its event's entry was taken out of Redis by somebody. */
+#define LEDGER_KEEP_MS "7776000000"
+
 /* ---- opening: the ledger */
 
 static unsigned bit_of(const struct lease_call *call, const char *name)
@@ -37,9 +40,9 @@ static void read_failure(struct lease_call *call, const char *effect, const char
 
 static void read_ledger(struct lease_call *call, const redisReply *reply)
 {
-    call->ledger.failures = (unsigned)reply->element[0]->integer;
-    call->ledger.takeovers = reply->element[1]->integer > 0 ? (unsigned)reply->element[1]->integer - 1 : 0;
-    for (size_t i = 2; i + 1 < reply->elements; i += 2) {
+    call->ledger.failures = (unsigned)reply->element[1]->integer;
+    call->ledger.takeovers = reply->element[2]->integer > 0 ? (unsigned)reply->element[2]->integer - 1 : 0;
+    for (size_t i = 3; i + 1 < reply->elements; i += 2) {
         const char *field = reply->element[i]->str;
         if (strncmp(field, "failed:", 7) == 0) {
             read_failure(call, field + 7, reply->element[i + 1]->str);
@@ -51,38 +54,76 @@ static void read_ledger(struct lease_call *call, const redisReply *reply)
 
 static void on_open(struct redis_call *redis_call, const redisReply *reply)
 {
+    static const enum lease_outcome outcomes[] = {LEASE_LOST, LEASE_DONE, LEASE_WAITS, LEASE_SETTLED};
     struct lease_call *call = CONTAINER_OF(redis_call, struct lease_call, call);
     enum lease_outcome outcome = LEASE_UNKNOWN;
     call->ledger = (struct lease_ledger){0};
-    if (reply && reply->type == REDIS_REPLY_ARRAY) {
-        outcome = reply->elements >= 2 ? LEASE_DONE : LEASE_LOST;
+    call->handed_on = false;
+    if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0) {
+        outcome = outcomes[reply->element[0]->integer];
     }
     if (outcome == LEASE_DONE) {
         read_ledger(call, reply);
+    } else if (outcome == LEASE_SETTLED) {
+        call->handed_on = reply->element[1]->integer == 1;
     }
     call->callback(call, outcome);
 }
 
-int lease_open(const struct lease *lease, struct lease_call *call)
+/* ---- keys: those that all scripts begin with which begin on an event or end it, and those of the event itself */
+
+struct lease_keys {
+    char turn[KEY_MAXIMUM];
+    char waiting[KEY_MAXIMUM];
+    char seen[KEY_MAXIMUM];
+    char ledger[KEY_MAXIMUM];
+    struct text common[7]; /* events, retry, attempts, turn, waiting, seen, ledger */
+};
+
+static void make_keys(const struct lease *lease, struct lease_keys *made)
 {
     const struct keys *keys = queue_keys(lease->queue);
-    char ledger[KEY_MAXIMUM];
-    struct text arguments[] = {
-        text_of(keys->events), text_of(keys->attempts),  keys_make(keys, "effects", lease->entry->event, ledger),
-        TEXT(KEYS_GROUP),      text_of(lease->consumer), lease->entry->id};
+    made->common[0] = text_of(keys->events);
+    made->common[1] = text_of(keys->retry);
+    made->common[2] = text_of(keys->attempts);
+    made->common[3] = keys_make(keys, "turn", lease->entry->session, made->turn);
+    made->common[4] = keys_make(keys, "waiting", lease->entry->session, made->waiting);
+    made->common[5] = keys_make(keys, "seen", lease->entry->event, made->seen);
+    made->common[6] = keys_make(keys, "effects", lease->entry->event, made->ledger);
+}
+
+#define COMMON_KEYS(made) (made).common[0], (made).common[1], (made).common[2], (made).common[3], (made).common[4]
+#define EVENT_KEYS(made) (made).common[5], (made).common[6]
+
+int lease_open(const struct lease *lease, struct lease_call *call)
+{
+    struct lease_keys keys;
+    char silence[24];
+    make_keys(lease, &keys);
+    (void)snprintf(silence, sizeof(silence), "%" PRIu64, lease->claim_after_ms);
+    struct text arguments[] = {COMMON_KEYS(keys),
+                               EVENT_KEYS(keys),
+                               TEXT(KEYS_GROUP),
+                               text_of(lease->consumer),
+                               lease->entry->id,
+                               text_of(silence),
+                               lease->needs_turn ? TEXT("1") : TEXT("0"),
+                               TEXT(LEDGER_KEEP_MS)};
     call->call.callback = on_open;
-    return redis_script_call(queue_redis(lease->queue), &call->call, &script_open, 3, ARRAY_LENGTH(arguments),
+    return redis_script_call(queue_redis(lease->queue), &call->call, &script_open, 7, ARRAY_LENGTH(arguments),
                              arguments);
 }
 
-/* ---- the others answer 1, or 0 for "lost" */
+/* ---- the others answer 1, 2 for "and the turn was handed on", or 0 for "lost" */
 
 static void on_answer(struct redis_call *redis_call, const redisReply *reply)
 {
     struct lease_call *call = CONTAINER_OF(redis_call, struct lease_call, call);
     enum lease_outcome outcome = LEASE_UNKNOWN;
+    call->handed_on = false;
     if (reply && reply->type == REDIS_REPLY_INTEGER) {
-        outcome = reply->integer == 1 ? LEASE_DONE : LEASE_LOST;
+        outcome = reply->integer > 0 ? LEASE_DONE : LEASE_LOST;
+        call->handed_on = reply->integer == 2;
     } else if (reply && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOGROUP", 7) == 0) {
         outcome = LEASE_LOST; /* the group vanished; made anew from the beginning, it will deliver the event again */
     }
@@ -100,12 +141,10 @@ static int record(const struct lease *lease, struct lease_call *call, const char
 {
     const struct keys *keys = queue_keys(lease->queue);
     char ledger[KEY_MAXIMUM];
-    char keep[24];
-    (void)snprintf(keep, sizeof(keep), "%" PRIu64, queue_dedupe_window_ms(lease->queue));
     struct text arguments[] = {text_of(keys->events), keys_make(keys, "effects", lease->entry->event, ledger),
                                TEXT(KEYS_GROUP),      text_of(lease->consumer),
                                lease->entry->id,      text_of(field),
-                               text_of(value),        text_of(keep)};
+                               text_of(value),        TEXT(LEDGER_KEEP_MS)};
     return call_script(lease, call, &script_record, 2, ARRAY_LENGTH(arguments), arguments);
 }
 
@@ -126,41 +165,61 @@ int lease_record_failed(const struct lease *lease, struct lease_call *call, cons
 
 int lease_finish(const struct lease *lease, struct lease_call *call, const struct lease_ending *ending)
 {
-    const struct keys *keys = queue_keys(lease->queue);
+    struct lease_keys keys;
+    char history[24];
+    make_keys(lease, &keys);
+    (void)snprintf(history, sizeof(history), "%" PRIu64, queue_history_ms(lease->queue));
     struct text arguments[] = {
-        text_of(keys->events),    text_of(keys->outcomes), text_of(keys->attempts), TEXT(KEYS_GROUP),
-        text_of(lease->consumer), lease->entry->id,        lease->entry->event,     lease->entry->type,
-        lease->entry->session,    text_of(ending->user),   text_of(ending->status), text_of(ending->outcome),
-        text_of(ending->effects),
+        COMMON_KEYS(keys),        EVENT_KEYS(keys),         text_of(queue_keys(lease->queue)->outcomes),
+        TEXT(KEYS_GROUP),         text_of(lease->consumer), lease->entry->id,
+        text_of(history),         lease->entry->event,      lease->entry->type,
+        lease->entry->session,    text_of(ending->user),    text_of(ending->status),
+        text_of(ending->outcome), text_of(ending->effects),
     };
-    return call_script(lease, call, &script_finish, 3, ARRAY_LENGTH(arguments), arguments);
+    return call_script(lease, call, &script_finish, 8, ARRAY_LENGTH(arguments), arguments);
 }
 
 int lease_bury(const struct lease *lease, struct lease_call *call, const struct lease_ending *ending,
                const struct job_fault *fault, unsigned attempts)
 {
-    const struct keys *keys = queue_keys(lease->queue);
+    struct lease_keys keys;
+    char history[24];
     char number[16];
+    make_keys(lease, &keys);
+    (void)snprintf(history, sizeof(history), "%" PRIu64, queue_history_ms(lease->queue));
     (void)snprintf(number, sizeof(number), "%u", attempts);
     struct text arguments[] = {
-        text_of(keys->events),    text_of(keys->outcomes),  text_of(keys->attempts), text_of(keys->dead),
-        TEXT(KEYS_GROUP),         text_of(lease->consumer), lease->entry->id,        lease->entry->event,
-        lease->entry->type,       lease->entry->session,    text_of(ending->user),   text_of(ending->status),
-        text_of(ending->outcome), text_of(ending->effects), text_of(fault->reason),  text_of(fault->error),
+        COMMON_KEYS(keys),
+        EVENT_KEYS(keys),
+        text_of(queue_keys(lease->queue)->outcomes),
+        text_of(queue_keys(lease->queue)->dead),
+        TEXT(KEYS_GROUP),
+        text_of(lease->consumer),
+        lease->entry->id,
+        text_of(history),
+        lease->entry->event,
+        lease->entry->type,
+        lease->entry->session,
+        text_of(ending->user),
+        text_of(ending->status),
+        text_of(ending->outcome),
+        text_of(ending->effects),
+        text_of(fault->reason),
+        text_of(fault->error),
         text_of(number),
     };
-    return call_script(lease, call, &script_bury, 4, ARRAY_LENGTH(arguments), arguments);
+    return call_script(lease, call, &script_bury, 9, ARRAY_LENGTH(arguments), arguments);
 }
 
 static int schedule(const struct lease *lease, struct lease_call *call, uint64_t delay_ms, const char *failures)
 {
-    const struct keys *keys = queue_keys(lease->queue);
+    struct lease_keys keys;
     char delay[24];
+    make_keys(lease, &keys);
     (void)snprintf(delay, sizeof(delay), "%" PRIu64, delay_ms);
-    struct text arguments[] = {text_of(keys->events), text_of(keys->retry),     text_of(keys->attempts),
-                               TEXT(KEYS_GROUP),      text_of(lease->consumer), lease->entry->id,
-                               text_of(delay),        text_of(failures)};
-    return call_script(lease, call, &script_retry, 3, ARRAY_LENGTH(arguments), arguments);
+    struct text arguments[] = {COMMON_KEYS(keys), TEXT(KEYS_GROUP), text_of(lease->consumer),
+                               lease->entry->id,  text_of(delay),   text_of(failures)};
+    return call_script(lease, call, &script_retry, 5, ARRAY_LENGTH(arguments), arguments);
 }
 
 int lease_retry(const struct lease *lease, struct lease_call *call, uint64_t delay_ms)
@@ -175,19 +234,33 @@ int lease_release(const struct lease *lease, struct lease_call *call)
 
 /* ---- for all events of a consumer */
 
-int lease_renew(struct queue *queue, const char *consumer, const struct text *ids, size_t count,
+/* The turn's key of each entry: texts into `names`. */
+static void make_turn_keys(const struct keys *keys, const struct entry *const *entries, size_t count,
+                           struct text *turns, char (*names)[KEY_MAXIMUM])
+{
+    for (size_t i = 0; i < count; i++) {
+        turns[i] = keys_make(keys, "turn", entries[i]->session, names[i]);
+    }
+}
+
+int lease_renew(struct queue *queue, const char *consumer, const struct entry *const *entries, size_t count,
                 struct redis_call *call)
 {
-    struct text *arguments = malloc((3 + count) * sizeof(*arguments));
-    if (!arguments) {
-        return -ENOMEM;
+    struct text *arguments = malloc((3 + 2 * count) * sizeof(*arguments));
+    char(*names)[KEY_MAXIMUM] = malloc((count + 1) * sizeof(*names));
+    int status = -ENOMEM;
+    if (arguments && names) {
+        arguments[0] = text_of(queue_keys(queue)->events);
+        make_turn_keys(queue_keys(queue), entries, count, arguments + 1, names);
+        arguments[1 + count] = TEXT(KEYS_GROUP);
+        arguments[2 + count] = text_of(consumer);
+        for (size_t i = 0; i < count; i++) {
+            arguments[3 + count + i] = entries[i]->id;
+        }
+        status = redis_script_call(queue_redis(queue), call, &script_renew, 1 + count, 3 + 2 * count, arguments);
     }
-    arguments[0] = text_of(queue_keys(queue)->events);
-    arguments[1] = TEXT(KEYS_GROUP);
-    arguments[2] = text_of(consumer);
-    memcpy(arguments + 3, ids, count * sizeof(*ids));
-    int status = redis_script_call(queue_redis(queue), call, &script_renew, 1, 3 + count, arguments);
     free(arguments);
+    free(names);
     return status;
 }
 

@@ -116,9 +116,9 @@ const struct keys *queue_keys(const struct queue *queue)
     return &queue->keys;
 }
 
-uint64_t queue_dedupe_window_ms(const struct queue *queue)
+uint64_t queue_history_ms(const struct queue *queue)
 {
-    return queue->options.dedupe_window_ms;
+    return queue->options.history_ms;
 }
 
 static void on_put(struct redis_call *call, const redisReply *reply)

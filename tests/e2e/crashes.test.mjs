@@ -106,6 +106,7 @@ describe('SIGKILL', { concurrency: 8 }, () => {
     // As it is when the program dies right before its last script: all done, but pending for a consumer that is gone.
     const [entry] = await world.redis.entries(key('events'));
     await world.program.kill();
+    await world.redis.call('SET', key(`seen:${event.id}`), entry.received_ms, 'KEEPTTL');
     await world.redis.call('XCLAIM', key('events'), 'identihook', 'a-dead-one', '0', entry.id, 'FORCE');
     await world.start();
     await world.outcomes.atLeast(2, (outcome) => outcome.event === event.id, 'the outcome, for the second time');

@@ -165,6 +165,20 @@ START_TEST(stopping_finishes_what_needs_no_more_work)
 }
 END_TEST
 
+START_TEST(what_was_broken_off_is_handed_back)
+{
+    for (size_t effects = 0; effects <= 1; effects++) {
+        struct job job = opened(0);
+        if (effects > 0) {
+            (void)fetched(&job, effects);
+        }
+        (void)give(&job, JOB_STOP);
+        ck_assert_int_eq(give(&job, JOB_BROKEN_OFF).action, JOB_RELEASE);
+        ck_assert_int_eq(give(&job, JOB_CLOSED).action, JOB_FORGET);
+    }
+}
+END_TEST
+
 START_TEST(a_lost_event_is_forgotten_in_every_state)
 {
     struct job job = {.state = (enum job_state)_i};
@@ -294,6 +308,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, what_may_pass_is_retried_before_what_stays_buries);
     tcase_add_test(tests, an_event_that_killed_its_owners_is_buried);
     tcase_add_test(tests, stopping_hands_back_after_the_step_at_hand);
+    tcase_add_test(tests, what_was_broken_off_is_handed_back);
     tcase_add_test(tests, stopping_finishes_what_needs_no_more_work);
     tcase_add_loop_test(tests, a_lost_event_is_forgotten_in_every_state, 0, JOB_ENDED);
     tcase_add_test(tests, no_effect_is_repeated_and_no_event_is_left_however_effects_end);

@@ -120,6 +120,7 @@ static void open_queue(uint64_t call_timeout_ms, size_t lanes)
                                     .name = "test-queue",
                                     .call_timeout_ms = call_timeout_ms,
                                     .dedupe_window_ms = 60000,
+                                    .history_ms = 30000,
                                     .max_calls = 100,
                                     .max_bytes = 1u << 20,
                                     .lanes = lanes};
@@ -527,13 +528,20 @@ static void open_ledger(struct operation *operation, const struct lease *lease)
     TURN_UNTIL(operation->ended);
 }
 
+static struct lease lease_of(const struct entry *entry, const char *consumer)
+{
+    ck_assert_ptr_nonnull(entry);
+    return (struct lease){
+        .queue = queue, .consumer = consumer, .entry = entry, .needs_turn = true, .claim_after_ms = CLAIM_AFTER_MS};
+}
+
 static struct lease take_lease(struct taken *taken, const char *consumer)
 {
     ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_QUEUED);
     open_inbox(taken, consumer);
     struct entry *entry = take(taken, inbox_read);
     ck_assert_ptr_nonnull(entry);
-    return (struct lease){.queue = queue, .consumer = consumer, .entry = entry};
+    return lease_of(entry, consumer);
 }
 
 static void end_lease(struct lease *lease, struct taken *taken)
@@ -578,7 +586,6 @@ START_TEST(the_ledger_remembers_what_was_done_and_what_failed)
     ck_assert_uint_eq(operation.call.ledger.failed, 2);
     ck_assert_str_eq(operation.call.ledger.fault.reason, "onboarding_refused");
     ck_assert_str_eq(operation.call.ledger.fault.error, "it answered 410");
-    ck_assert_int_gt(ask("PTTL {test}:effects:evt_1"), 50000);
     end_lease(&lease, &taken);
 }
 END_TEST
@@ -602,7 +609,7 @@ START_TEST(a_retry_comes_back_when_it_is_due_and_counts_as_a_failure)
     ck_assert_text_eq(again->event, "evt_1");
     ck_assert_int_eq(ask("ZCARD {test}:retry"), 0);
     ck_assert_int_eq(ask("XPENDING {test}:events identihook - + 10"), 1);
-    struct lease second = {.queue = queue, .consumer = "me", .entry = again};
+    struct lease second = lease_of(again, "me");
     open_ledger(&operation, &second);
     ck_assert_uint_eq(operation.call.ledger.failures, 1);
     ck_assert_uint_eq(operation.call.ledger.takeovers, 0);
@@ -619,7 +626,7 @@ START_TEST(a_hand_back_is_due_at_once_and_counts_as_no_failure)
     OPERATE(operation, lease_release(&lease, &operation.call));
     struct entry *again = take(&taken, inbox_due);
     ck_assert_ptr_nonnull(again);
-    struct lease second = {.queue = queue, .consumer = "me", .entry = again};
+    struct lease second = lease_of(again, "me");
     open_ledger(&operation, &second);
     ck_assert_uint_eq(operation.call.ledger.failures, 0);
     free(again);
@@ -673,7 +680,7 @@ START_TEST(what_a_silent_owner_has_is_claimed_and_lost_to_it)
     while (!claimed) {
         claimed = take(&other, inbox_claim);
     }
-    struct lease second = {.queue = queue, .consumer = "other", .entry = claimed};
+    struct lease second = lease_of(claimed, "other");
     open_ledger(&operation, &second);
     ck_assert_int_eq(operation.outcome, LEASE_DONE);
     ck_assert_uint_eq(operation.call.ledger.takeovers, 1);
@@ -717,7 +724,7 @@ static void on_renewed(struct redis_call *call, const redisReply *reply)
 static size_t renew(const struct lease *lease)
 {
     struct renewal renewal = {.call.callback = on_renewed};
-    ck_assert_int_eq(lease_renew(queue, lease->consumer, &lease->entry->id, 1, &renewal.call), 0);
+    ck_assert_int_eq(lease_renew(queue, lease->consumer, &lease->entry, 1, &renewal.call), 0);
     TURN_UNTIL(renewal.ended);
     return renewal.lost;
 }
@@ -789,6 +796,260 @@ START_TEST(an_entry_that_somebody_deleted_is_dropped_and_not_tried_for_ever)
     open_inbox(&other, "other");
     close_inbox(&other);
     end_lease(&lease, &taken);
+}
+END_TEST
+
+/* ---- the turns of a session */
+
+static void free_entry(struct lease *lease)
+{
+    free((struct entry *)(uintptr_t)lease->entry);
+    lease->entry = NULL;
+}
+
+static enum lease_outcome open_lease(const struct lease *lease)
+{
+    struct operation operation;
+    open_ledger(&operation, lease);
+    return operation.outcome;
+}
+
+/* Queues `count` events of one session and takes them. */
+static void take_leases(struct taken *taken, const char *consumer, struct lease *leases, size_t count)
+{
+    open_inbox(taken, consumer);
+    for (size_t i = 0; i < count; i++) {
+        char id[32];
+        (void)snprintf(id, sizeof(id), "evt_%zu", i + 1);
+        ck_assert_int_eq(put_one(id), QUEUE_PUT_QUEUED);
+        leases[i] = lease_of(take(taken, inbox_read), consumer);
+        ck_assert_text_eq(leases[i].entry->event, id);
+    }
+}
+
+START_TEST(two_events_of_a_session_are_never_in_process_at_once)
+{
+    struct taken taken;
+    struct operation operation;
+    struct lease leases[3];
+    take_leases(&taken, "me", leases, 3);
+    ck_assert_int_eq(open_lease(&leases[1]), LEASE_DONE);
+    ck_assert_int_eq(open_lease(&leases[2]), LEASE_WAITS);
+    ck_assert_int_eq(open_lease(&leases[0]), LEASE_WAITS);
+    ck_assert_int_eq(open_lease(&leases[1]), LEASE_DONE); /* asked once more, as after a lost answer */
+    ck_assert_int_eq(open_lease(&leases[0]), LEASE_LOST); /* what waits is not in process */
+    ck_assert_int_eq(ask("ZCARD {test}:retry"), 2);
+    OPERATE(operation, lease_finish(&leases[1], &operation.call, &ending));
+    ck_assert(operation.call.handed_on);
+    free_entry(&leases[1]);
+    for (size_t i = 0; i < 3; i += 2) { /* the one that has waited longest is due at once, and only that one */
+        free_entry(&leases[i]);
+        leases[i] = lease_of(take(&taken, inbox_due), "me");
+        ck_assert_text_eq(leases[i].entry->event, i == 0 ? "evt_1" : "evt_3");
+        ck_assert_ptr_null(take(&taken, inbox_due));
+        ck_assert_int_eq(open_lease(&leases[i]), LEASE_DONE);
+        OPERATE(operation, lease_finish(&leases[i], &operation.call, &ending));
+        ck_assert(operation.call.handed_on == (i == 0));
+        free_entry(&leases[i]);
+    }
+    ck_assert_int_eq(ask("EXISTS {test}:turn:vs_1 {test}:waiting:vs_1 {test}:retry"), 0);
+    close_inbox(&taken);
+}
+END_TEST
+
+START_TEST(whatever_ends_a_lease_hands_the_turn_on)
+{
+    static const struct job_fault fault = {.reason = "x", .error = "y"};
+    for (int way = 0; way < 3; way++) {
+        struct taken taken;
+        struct operation operation;
+        struct lease leases[2];
+        (void)ask("FLUSHALL");
+        take_leases(&taken, "me", leases, 2);
+        ck_assert_int_eq(open_lease(&leases[0]), LEASE_DONE);
+        ck_assert_int_eq(open_lease(&leases[1]), LEASE_WAITS);
+        OPERATE(operation, way == 0   ? lease_retry(&leases[0], &operation.call, 60000)
+                           : way == 1 ? lease_release(&leases[0], &operation.call)
+                                      : lease_bury(&leases[0], &operation.call, &ending, &fault, 1));
+        ck_assert_int_eq(operation.outcome, LEASE_DONE);
+        ck_assert(operation.call.handed_on);
+        ck_assert_int_eq(open_lease(&leases[1]), LEASE_LOST); /* it must be taken first */
+        do {                                                  /* a release is due at once, too */
+            free_entry(&leases[1]);
+            leases[1] = lease_of(take(&taken, inbox_due), "me");
+        } while (!text_equal(leases[1].entry->event, TEXT("evt_2")));
+        ck_assert_int_eq(open_lease(&leases[1]), LEASE_DONE);
+        free_entry(&leases[0]);
+        end_lease(&leases[1], &taken);
+    }
+}
+END_TEST
+
+START_TEST(a_failed_event_waits_for_the_others_that_came_before_it_was_due)
+{
+    struct taken taken;
+    struct operation operation;
+    struct lease leases[2];
+    take_leases(&taken, "me", leases, 2);
+    ck_assert_int_eq(open_lease(&leases[0]), LEASE_DONE);
+    OPERATE(operation, lease_retry(&leases[0], &operation.call, 0));
+    ck_assert(!operation.call.handed_on);
+    ck_assert_int_eq(open_lease(&leases[1]), LEASE_DONE);
+    free_entry(&leases[0]);
+    leases[0] = lease_of(take(&taken, inbox_due), "me");
+    ck_assert_int_eq(open_lease(&leases[0]), LEASE_WAITS);
+    OPERATE(operation, lease_retry(&leases[1], &operation.call, 60000));
+    ck_assert(operation.call.handed_on);
+    free_entry(&leases[0]);
+    leases[0] = lease_of(take(&taken, inbox_due), "me");
+    open_ledger(&operation, &leases[0]);
+    ck_assert_int_eq(operation.outcome, LEASE_DONE);
+    ck_assert_uint_eq(operation.call.ledger.failures, 1); /* to have waited is no failure */
+    free_entry(&leases[1]);
+    end_lease(&leases[0], &taken);
+}
+END_TEST
+
+START_TEST(a_turn_whose_holder_is_nowhere_is_taken_over)
+{
+    struct taken taken;
+    struct lease leases[1];
+    take_leases(&taken, "me", leases, 1);
+    (void)ask("SET {test}:turn:vs_1 1-1 PX 60000");
+    ck_assert_int_eq(open_lease(&leases[0]), LEASE_DONE);
+    end_lease(&leases[0], &taken);
+}
+END_TEST
+
+START_TEST(what_waits_asks_again_by_itself_should_its_turn_never_be_given_on)
+{
+    struct taken taken;
+    struct lease leases[2];
+    take_leases(&taken, "me", leases, 2);
+    ck_assert_int_eq(open_lease(&leases[0]), LEASE_DONE);
+    ck_assert_int_eq(open_lease(&leases[1]), LEASE_WAITS);
+    (void)ask("XACK {test}:events identihook %s", leases[0].entry->id.data); /* lost, however that came */
+    (void)ask("DEL {test}:waiting:vs_1");
+    do {
+        free_entry(&leases[1]);
+        struct entry *entry = NULL;
+        while (!entry) {
+            entry = take(&taken, inbox_due);
+        }
+        leases[1] = lease_of(entry, "me");
+    } while (open_lease(&leases[1]) != LEASE_DONE);
+    free_entry(&leases[0]);
+    end_lease(&leases[1], &taken);
+}
+END_TEST
+
+START_TEST(a_group_made_anew_does_not_give_away_the_turn_of_one_that_is_at_work)
+{
+    struct taken taken;
+    struct taken other;
+    struct lease leases[1];
+    struct lease again[2];
+    take_leases(&taken, "me", leases, 1);
+    ck_assert_int_eq(open_lease(&leases[0]), LEASE_DONE);
+    (void)ask("XGROUP DESTROY {test}:events identihook");
+    (void)ask("XGROUP CREATE {test}:events identihook 0");
+    open_inbox(&other, "other");
+    again[0] = lease_of(take(&other, inbox_read), "other");
+    ck_assert_int_eq(put_one("evt_2"), QUEUE_PUT_QUEUED);
+    again[1] = lease_of(take(&other, inbox_read), "other");
+    ck_assert_int_eq(open_lease(&again[0]), LEASE_LOST);
+    ck_assert_int_eq(open_lease(&again[1]), LEASE_WAITS);
+    (void)ask("PEXPIRE {test}:turn:vs_1 1000"); /* as if it had fallen silent */
+    ck_assert_int_eq(open_lease(&again[0]), LEASE_DONE);
+    ck_assert_int_eq(open_lease(&leases[0]), LEASE_LOST);
+    free_entry(&leases[0]);
+    free_entry(&again[1]);
+    close_inbox(&taken);
+    end_lease(&again[0], &other);
+}
+END_TEST
+
+START_TEST(an_event_that_sets_nothing_off_needs_no_turn)
+{
+    struct taken taken;
+    struct operation operation;
+    struct lease leases[2];
+    take_leases(&taken, "me", leases, 2);
+    leases[1].needs_turn = false;
+    ck_assert_int_eq(open_lease(&leases[0]), LEASE_DONE);
+    ck_assert_int_eq(open_lease(&leases[1]), LEASE_DONE);
+    OPERATE(operation, lease_finish(&leases[1], &operation.call, &ending));
+    ck_assert_int_eq(ask("EXISTS {test}:turn:vs_1"), 1); /* that of the other */
+    free_entry(&leases[0]);
+    end_lease(&leases[1], &taken);
+}
+END_TEST
+
+START_TEST(signs_of_life_keep_the_turn_as_well)
+{
+    struct taken taken;
+    struct lease leases[1];
+    take_leases(&taken, "me", leases, 1);
+    ck_assert_int_eq(open_lease(&leases[0]), LEASE_DONE);
+    (void)ask("PEXPIRE {test}:turn:vs_1 1000");
+    ck_assert_uint_eq(renew(&leases[0]), 0);
+    ck_assert_int_gt(ask("PTTL {test}:turn:vs_1"), 60000);
+    end_lease(&leases[0], &taken);
+}
+END_TEST
+
+/* ---- what is finished */
+
+START_TEST(a_finished_event_is_not_carried_out_again_when_the_group_is_made_anew)
+{
+    struct taken taken;
+    struct operation operation;
+    struct lease lease = take_lease(&taken, "me");
+    OPERATE(operation, lease_finish(&lease, &operation.call, &ending));
+    ck_assert_int_gt(ask("PTTL {test}:seen:evt_1"), 50000);
+    (void)ask("XGROUP SETID {test}:events identihook 0");
+    free_entry(&lease);
+    lease = lease_of(take(&taken, inbox_read), "me");
+    ck_assert_int_eq(open_lease(&lease), LEASE_SETTLED);
+    ck_assert_int_eq(ask("XPENDING {test}:events identihook - + 10"), 0);
+    ck_assert_int_eq(put_one("evt_1"), QUEUE_PUT_DUPLICATE);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
+START_TEST(a_finished_event_that_is_added_again_on_purpose_is_carried_out)
+{
+    struct taken taken;
+    struct operation operation;
+    struct lease lease = take_lease(&taken, "me");
+    OPERATE(operation, lease_finish(&lease, &operation.call, &ending));
+    (void)usleep(2000); /* ids of the stream count milliseconds */
+    (void)ask("XADD {test}:events * event evt_1 type t session vs_1");
+    free_entry(&lease);
+    lease = lease_of(take(&taken, inbox_read), "me");
+    ck_assert_int_eq(open_lease(&lease), LEASE_DONE);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
+START_TEST(the_ledger_of_a_finished_event_is_kept_for_the_history_and_that_of_a_dead_one_for_ever)
+{
+    static const struct job_fault fault = {.reason = "x", .error = "y"};
+    struct taken taken;
+    struct operation operation;
+    struct lease leases[2];
+    take_leases(&taken, "me", leases, 2);
+    leases[0].needs_turn = leases[1].needs_turn = false;
+    OPERATE(operation, lease_record_done(&leases[0], &operation.call, "email"));
+    OPERATE(operation, lease_record_done(&leases[1], &operation.call, "email"));
+    ck_assert_int_gt(ask("PTTL {test}:effects:evt_1"), 86400000); /* however long it is in work */
+    OPERATE(operation, lease_finish(&leases[0], &operation.call, &ending));
+    OPERATE(operation, lease_bury(&leases[1], &operation.call, &ending, &fault, 1));
+    ck_assert_int_le(ask("PTTL {test}:effects:evt_1"), 30000);
+    ck_assert_int_gt(ask("PTTL {test}:effects:evt_1"), 20000);
+    ck_assert_int_eq(ask("PTTL {test}:effects:evt_2"), -1);
+    free_entry(&leases[0]);
+    end_lease(&leases[1], &taken);
 }
 END_TEST
 
@@ -886,6 +1147,17 @@ static void fill(TCase *tests)
     tcase_add_test(tests, signs_of_life_keep_an_event_from_being_claimed);
     tcase_add_test(tests, a_worker_that_ends_surrenders_what_it_has_and_its_name);
     tcase_add_test(tests, an_entry_that_somebody_deleted_is_dropped_and_not_tried_for_ever);
+    tcase_add_test(tests, two_events_of_a_session_are_never_in_process_at_once);
+    tcase_add_test(tests, whatever_ends_a_lease_hands_the_turn_on);
+    tcase_add_test(tests, a_failed_event_waits_for_the_others_that_came_before_it_was_due);
+    tcase_add_test(tests, a_turn_whose_holder_is_nowhere_is_taken_over);
+    tcase_add_test(tests, what_waits_asks_again_by_itself_should_its_turn_never_be_given_on);
+    tcase_add_test(tests, a_group_made_anew_does_not_give_away_the_turn_of_one_that_is_at_work);
+    tcase_add_test(tests, an_event_that_sets_nothing_off_needs_no_turn);
+    tcase_add_test(tests, signs_of_life_keep_the_turn_as_well);
+    tcase_add_test(tests, a_finished_event_is_not_carried_out_again_when_the_group_is_made_anew);
+    tcase_add_test(tests, a_finished_event_that_is_added_again_on_purpose_is_carried_out);
+    tcase_add_test(tests, the_ledger_of_a_finished_event_is_kept_for_the_history_and_that_of_a_dead_one_for_ever);
     tcase_add_test(tests, the_backlog_counts_what_waits_where);
     tcase_add_test(tests, the_rate_gives_each_caller_its_own_moment);
 }

@@ -1,20 +1,22 @@
--- Moves an event to the dead letters, whole, with the reason.
--- KEYS: events, outcomes, attempts, dead. ARGV: group, consumer, id, event, type, session, user, status, outcome, effects,
--- reason, error, attempts.
--- 1: done. 0: this consumer does not own the event any more.
-if #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2]) == 0 then
+-- Moves an event to the dead letters, whole, with the reason. Its ledger stays as long as it does.
+-- uses: turn
+-- KEYS: events, retry, attempts, turn:SESSION, waiting:SESSION, seen:EVENT, effects:EVENT, outcomes, dead.
+-- ARGV: group, consumer, id, ms to keep its mark, event, type, session, user, status, outcome, effects, reason, error, attempts.
+-- 0: this consumer does not own the event any more. 1: done. 2: done, and the turn was handed on to an event that is due now.
+if not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3]) then
     return 0
 end
-local time = redis.call('TIME')
-local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = now_ms()
 local entry = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
-local fields = entry and entry[2] or { 'event', ARGV[4], 'type', ARGV[5], 'session', ARGV[6] }
-for _, text in ipairs({ 'reason', ARGV[11], 'error', ARGV[12], 'attempts', ARGV[13], 'failed_ms', now }) do
+local fields = entry and entry[2] or { 'event', ARGV[5], 'type', ARGV[6], 'session', ARGV[7] }
+for _, text in ipairs({ 'reason', ARGV[12], 'error', ARGV[13], 'attempts', ARGV[14], 'failed_ms', whole(now) }) do
     fields[#fields + 1] = text
 end
-redis.call('XADD', KEYS[4], '*', unpack(fields))
-redis.call('XADD', KEYS[2], '*', 'event', ARGV[4], 'type', ARGV[5], 'session', ARGV[6], 'user', ARGV[7], 'status', ARGV[8],
-    'outcome', ARGV[9], 'effects', ARGV[10], 'at_ms', now)
+redis.call('XADD', KEYS[9], '*', unpack(fields))
+redis.call('XADD', KEYS[8], '*', 'event', ARGV[5], 'type', ARGV[6], 'session', ARGV[7], 'user', ARGV[8], 'status', ARGV[9],
+    'outcome', ARGV[10], 'effects', ARGV[11], 'at_ms', whole(now))
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 redis.call('HDEL', KEYS[3], ARGV[3])
-return 1
+redis.call('PERSIST', KEYS[7])
+mark_finished(KEYS[6], ARGV[3], now, ARGV[4])
+return 1 + hand_on(ARGV[3], KEYS[4], KEYS[5], KEYS[2], now)

@@ -1,8 +1,9 @@
--- A worker ends: whatever is still pending for it may be taken by another at once.
+-- A worker ends: whatever is still pending for it may be taken by another at once. It has begun on none of it, so it has no
+-- turns but those that were handed to these events, and they keep them.
+-- uses: turn
 -- KEYS: events, retry. ARGV: group, consumer, count.
 -- How many were handed back; when fewer than count, the consumer is gone too.
-local time = redis.call('TIME')
-local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = whole(now_ms())
 local pending = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', ARGV[3], ARGV[2])
 for _, entry in ipairs(pending) do
     redis.call('ZADD', KEYS[2], now, entry[1])

@@ -1,0 +1,50 @@
+-- Put before the scripts that use it: owning an event, and the turn of its session.
+-- turn:SESSION is "ID CONSUMER" while that consumer works on the event, "ID" while the turn is handed to an event that is due.
+-- It is set anew with each sign of life; when the whole fleet is gone for KEEP, it goes by itself.
+local KEEP = 86400000
+
+local function now_ms()
+    local time = redis.call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function whole(number)
+    return string.format('%d', number)
+end
+
+local function milliseconds(id)
+    return tonumber(string.match(id, '^%d+'))
+end
+
+local function owns(events, group, consumer, id)
+    return #redis.call('XPENDING', events, group, id, id, 1, consumer) == 1
+end
+
+-- Takes the turn from event `id`, if it has it, and hands it to the first event that waits for it, which becomes due at once.
+-- How many were given it: 0 or 1.
+local function hand_on(id, turn, waiting, retry, now)
+    local holder = redis.call('GET', turn)
+    if not holder or string.match(holder, '^%S+') ~= id then
+        return 0
+    end
+    redis.call('DEL', turn)
+    local first = redis.call('ZPOPMIN', waiting)[1]
+    while first do
+        if redis.call('ZSCORE', retry, first) then
+            redis.call('SET', turn, first, 'PX', KEEP)
+            redis.call('ZADD', retry, whole(now), first)
+            return 1
+        end
+        first = redis.call('ZPOPMIN', waiting)[1] -- that one is in process already, and asks for the turn itself
+    end
+    return 0
+end
+
+-- No group that is made anew from the stream's beginning shall carry this event to its end once more. Whoever adds it to the
+-- stream again later means it: that entry is younger than the mark.
+local function mark_finished(seen, id, now, keep)
+    local mark = whole(-math.max(now, milliseconds(id)))
+    if not redis.call('SET', seen, mark, 'XX', 'KEEPTTL') then
+        redis.call('SET', seen, mark, 'PX', keep)
+    end
+end
