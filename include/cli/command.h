@@ -28,6 +28,7 @@ int command_run(int argc, char **argv);
 int serve_run(int argc, char **argv);
 int trigger_run(int argc, char **argv);
 int status_run(int argc, char **argv);
+int explain_run(int argc, char **argv);
 int dead_run(int argc, char **argv);
 int verify_run(int argc, char **argv);
 int health_run(int argc, char **argv);

@@ -7,6 +7,8 @@ const struct command command_table[] = {
     {"serve", "[--role all|ingest|worker]", "receive, queue and process events", serve_run},
     {"trigger", "TYPE [--url URL] [--session ID] [--count N] [--rate N]", "sign and send sample events", trigger_run},
     {"status", "[--json]", "backlog, retries and dead letters, per consumer group", status_run},
+    {"explain", "evt_…|vs_… [--json]", "one event's life, or a session's: tries, errors, effects, where it is",
+     explain_run},
     {"dead", "list|show [options]", "the dead letters: what could not be carried to its outcome, and why", dead_run},
     {"verify", "--payload FILE --header TEXT", "check a signature offline and say why it fails", verify_run},
     {"health", "[--ready] [--timeout MS]", "how the identihook of this machine is: for containers' health checks",

@@ -17,6 +17,7 @@ struct redis_script script_surrender = {.name = "surrender", .source = surrender
 struct redis_script script_rate = {.name = "rate", .source = rate_script};
 struct redis_script script_backlog = {.name = "backlog", .source = backlog_script};
 struct redis_script script_search = {.name = "search", .source = search_script};
+struct redis_script script_trace = {.name = "trace", .source = trace_script};
 
 static struct redis_script *const scripts[] = {
     &script_put,    &script_due,   &script_claim, &script_renew,     &script_open, &script_record,
@@ -24,7 +25,7 @@ static struct redis_script *const scripts[] = {
 };
 
 /* For operators: prepared, but not loaded by every connection. The first call sends the source. */
-static struct redis_script *const rare_scripts[] = {&script_search};
+static struct redis_script *const rare_scripts[] = {&script_search, &script_trace};
 
 static const struct redis_script *table[sizeof(scripts) / sizeof(scripts[0]) + 1];
 

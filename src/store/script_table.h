@@ -16,6 +16,7 @@ extern struct redis_script script_surrender;
 extern struct redis_script script_rate;
 extern struct redis_script script_backlog;
 extern struct redis_script script_search;
+extern struct redis_script script_trace;
 
 /* All of them, ending with NULL; their digests are computed on the first call, in whichever thread that is. */
 const struct redis_script *const *script_table(void);
