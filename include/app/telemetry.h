@@ -27,6 +27,16 @@ enum telemetry_ending {
     ENDINGS
 };
 
+/* What Stripe's list of events has, compared with what was received. */
+enum telemetry_listed {
+    LISTED_RECEIVED,   /* it was received */
+    LISTED_EARLY,      /* it was not, but is so young that Stripe may be about to deliver it: queued all the same */
+    LISTED_MISSED,     /* it was not received: queued now */
+    LISTED_UNWANTED,   /* of a kind or mode that is not selected */
+    LISTED_UNREADABLE, /* no event as identihook knows them */
+    LISTED
+};
+
 #define TELEMETRY_BUCKETS 14
 
 struct telemetry_histogram {
@@ -44,6 +54,9 @@ struct telemetry {
     struct telemetry_histogram fetch_time;
     _Atomic uint64_t effects[JOB_EFFECTS_MAXIMUM][RESULTS]; /* by enum action */
     _Atomic uint64_t endings[ENDINGS];
+    _Atomic uint64_t reconciles[RESULTS];
+    _Atomic uint64_t listed[LISTED];
+    _Atomic uint64_t reconciled_to;     /* seconds since 1970; 0: not known */
     _Atomic uint64_t in_process;        /* now */
     _Atomic uint64_t redis_ready;       /* 0 or 1, now */
     _Atomic uint64_t redis_connections; /* that are ready, at the last heartbeat */

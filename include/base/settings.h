@@ -95,6 +95,10 @@ struct settings {
     uint64_t retry_cap_ms;
     uint64_t claim_after_ms;
 
+    uint64_t reconcile_every_ms; /* 0: only on command */
+    uint64_t reconcile_since_ms;
+    uint64_t reconcile_grace_ms;
+
     struct action_list actions_verified;
     struct action_list actions_requires_input;
     unsigned verified_outputs; /* bit N: enum verified_output N of stripe/session.h is fetched and passed on */
@@ -124,6 +128,12 @@ struct settings {
     enum log_format log_format;
     enum log_level log_level;
 };
+
+/* Whether events of this mode are queued. */
+static inline bool settings_want_mode(const struct settings *settings, bool livemode)
+{
+    return settings->livemode == LIVEMODE_ANY || (settings->livemode == LIVEMODE_LIVE) == livemode;
+}
 
 /* What a command cannot do without. */
 enum settings_need {

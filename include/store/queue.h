@@ -79,3 +79,7 @@ struct queue_put {
  */
 MUST_CHECK int queue_put(struct queue *queue, struct queue_put *put, const struct event *event, int64_t received_ms,
                          struct text payload);
+
+/* Asks whether an event was put in before. `call->callback` gets the integer 1 or 0, or NULL: no answer. Returns as
+ * redis_command() does. */
+MUST_CHECK int queue_ask(struct queue *queue, struct redis_call *call, struct text event);

@@ -8,7 +8,8 @@
 #include "base/text.h"
 
 /*
- * Reading a session from Stripe's API: what to ask and how to take the answer. Who carries the bytes is not known here.
+ * Reading from Stripe's API, sessions and the list of events: what to ask and how to take the answer. Who carries the
+ * bytes is not known here.
  */
 
 /*
@@ -18,8 +19,23 @@
  */
 MUST_CHECK int api_session_url(struct text base, struct text session, unsigned outputs, struct buffer *url);
 
+/* Which events to list. */
+struct api_events_query {
+    unsigned kinds;       /* bits of enum event_kind; the identity kinds only, at least one */
+    int64_t created_from; /* seconds since 1970; Stripe keeps events for 30 days */
+    bool undelivered;     /* only those that Stripe has not delivered, or not yet, to all of its endpoints */
+    struct text after;    /* the id behind which the page begins: older ones; empty: the newest ones */
+};
+
+/* Appends the URL of GET /v1/events, a page of EVENT_LIST_MAXIMUM at most. */
+void api_events_url(struct text base, const struct api_events_query *query, struct buffer *url);
+
+/* What was asked for: the advice differs. */
+enum api_subject { API_SESSION, API_EVENTS };
+
 /* An answer, or the lack of one. Texts that are absent are empty. */
 struct api_reply {
+    enum api_subject subject;
     int status;                    /* HTTP status; 0: there was no complete answer */
     bool timed_out;                /* with status 0: for want of time, not for a broken or refused connection */
     struct text retry_after;       /* Retry-After */
@@ -48,3 +64,6 @@ void api_judge(const struct api_reply *reply, struct api_verdict *verdict);
 /* The delay that a Retry-After header asks for, in ms: whole seconds only (RFC 9110 section 10.2.3), at most a day. 0:
  * none. */
 uint64_t api_retry_after_ms(struct text header);
+
+/* Whether a key is one of live mode: what it reads is counted and limited apart from test mode. */
+bool api_key_is_live(struct text key);

@@ -168,11 +168,6 @@ static void log_bad_event(const struct conn *conn, const char *why)
     }
 }
 
-static bool is_wanted_mode(const struct intake *intake, bool livemode)
-{
-    return intake->settings->livemode == LIVEMODE_ANY || (intake->settings->livemode == LIVEMODE_LIVE) == livemode;
-}
-
 /* ---- the way of a request */
 
 static void take_event(struct intake *intake, struct conn *conn, struct text body, uint64_t started_ns)
@@ -188,7 +183,7 @@ static void take_event(struct intake *intake, struct conn *conn, struct text bod
         finish(intake, conn, ANSWER_NOT_SELECTED, event.id, started_ns, NULL);
         return;
     }
-    if (!is_wanted_mode(intake, event.livemode)) {
+    if (!settings_want_mode(intake->settings, event.livemode)) {
         finish(intake, conn, ANSWER_OTHER_MODE, event.id, started_ns, NULL);
         return;
     }

@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "app/intake.h"
+#include "app/reconciler.h"
 #include "app/reply.h"
 #include "app/router.h"
 #include "app/worker.h"
@@ -37,8 +38,9 @@ struct reactor {
     struct router *router;
     struct listener *listener;
     struct worker *worker;
+    struct reconciler *reconciler; /* in the first loop that works */
     bool stopping;
-    int open_parts; /* while stopping: the listener and the worker */
+    int open_parts; /* while stopping: the listener, the worker and the reconciler */
 };
 
 /* ---- stopping: the listener and the worker side by side, then the queue, then the handles */
@@ -79,6 +81,12 @@ static void on_worker_stopped(void *context)
     part_ended(reactor);
 }
 
+static void on_reconciler_closed(void *context)
+{
+    struct reactor *reactor = context;
+    part_ended(reactor);
+}
+
 static void stop(struct reactor *reactor)
 {
     if (reactor->stopping) {
@@ -94,6 +102,11 @@ static void stop(struct reactor *reactor)
     if (reactor->worker) {
         reactor->open_parts++;
         worker_stop(reactor->worker, timeout, on_worker_stopped, reactor);
+    }
+    if (reactor->reconciler) {
+        reactor->open_parts++;
+        reconciler_close(reactor->reconciler, on_reconciler_closed, reactor);
+        reactor->reconciler = NULL;
     }
     part_ended(reactor);
 }
@@ -142,6 +155,9 @@ static void on_queue_state(void *context, bool ready)
     }
     if (ready && reactor->worker) {
         worker_resume(reactor->worker);
+    }
+    if (reactor->reconciler) {
+        reconciler_redis(reactor->reconciler, ready);
     }
 }
 
@@ -308,6 +324,13 @@ static int open_work(struct reactor *reactor)
     return worker_open(&reactor->loop, &options, &reactor->worker);
 }
 
+static int open_reconciler(struct reactor *reactor)
+{
+    struct reconciler_options options = {
+        .settings = reactor->options.settings, .queue = reactor->queue, .telemetry = &reactor->telemetry};
+    return reconciler_open(&reactor->loop, &options, &reactor->reconciler);
+}
+
 static int open_parts(struct reactor *reactor)
 {
     int status = open_queue(reactor);
@@ -321,6 +344,10 @@ static int open_parts(struct reactor *reactor)
     }
     if (status == 0 && reactor->options.works && reactor->options.concurrency > 0) {
         status = open_work(reactor);
+    }
+    if (status == 0 && reactor->options.works && reactor->options.number == 0 &&
+        reactor->options.settings->reconcile_every_ms > 0) {
+        status = open_reconciler(reactor);
     }
     return status;
 }

@@ -138,11 +138,28 @@ static void render_work(const struct scrape *scrape)
     single(scrape, "events_in_process", "gauge", "Events in process now.", offsetof(struct telemetry, in_process));
 }
 
+static void render_reconcile(const struct scrape *scrape)
+{
+    static const char *const results[RESULTS] = {"done", "transient", "permanent"};
+    static const char *const listed[LISTED] = {"received", "early", "missed", "unwanted", "unreadable"};
+    head(scrape, "reconciles_total", "counter",
+         "Comparisons of Stripe's list of events with what was received, by how they ended.");
+    labelled(scrape, "reconciles_total", "result", results, RESULTS, offsetof(struct telemetry, reconciles));
+    head(scrape, "reconciled_events_total", "counter",
+         "Events in Stripe's list: received; early (Stripe may be about to deliver them) and missed, which were "
+         "queued.");
+    labelled(scrape, "reconciled_events_total", "found", listed, LISTED, offsetof(struct telemetry, listed));
+    single(scrape, "reconciled_to_seconds", "gauge",
+           "Up to which time (seconds since 1970) Stripe's list of events was compared, as far as this process knows.",
+           offsetof(struct telemetry, reconciled_to));
+}
+
 void telemetry_render(const struct telemetry *const *loops, size_t count, struct buffer *out)
 {
     struct scrape scrape = {.loops = loops, .count = count, .out = out};
     render_ingest(&scrape);
     render_work(&scrape);
+    render_reconcile(&scrape);
     single(&scrape, "redis_connections_ready", "gauge", "Connections to Redis that events can be stored through.",
            offsetof(struct telemetry, redis_connections));
     head(&scrape, "loop_lag_seconds", "gauge", "How late each loop's last heartbeat was.");

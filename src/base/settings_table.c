@@ -144,6 +144,17 @@ const struct setting settings_table[] = {
     {.name = "IDENTIHOOK_CLAIM_AFTER", .read = setting_duration, .offset = FIELD(claim_after_ms), .fallback = "30s",
      .least = 200, .most = DAY_MS, .example = "30s",
      .help = "an event whose worker gave no sign of life for this long is taken over"},
+    {.name = "IDENTIHOOK_RECONCILE_EVERY", .read = setting_duration, .offset = FIELD(reconcile_every_ms),
+     .fallback = "1h", .most = 7 * DAY_MS, .example = "1h",
+     .help = "how often the fleet asks Stripe for events that were never received; 0 is never. Each time takes a read "
+             "or more of the 10,000 a month that Stripe allots to every account"},
+    {.name = "IDENTIHOOK_RECONCILE_SINCE", .read = setting_duration, .offset = FIELD(reconcile_since_ms),
+     .fallback = "24h", .most = 30 * DAY_MS, .example = "24h",
+     .help = "how far back it asks when Redis does not know how far it came before: at the first start, and when Redis has "
+             "lost its data"},
+    {.name = "IDENTIHOOK_RECONCILE_GRACE", .read = setting_duration, .offset = FIELD(reconcile_grace_ms),
+     .fallback = "5m", .most = DAY_MS, .example = "5m",
+     .help = "how long after an event Stripe may still be on its way to deliver it: until then it does not count as missed"},
     {.name = "IDENTIHOOK_ACTIONS_VERIFIED", .read = setting_actions, .offset = FIELD(actions_verified),
      .example = "email,onboarding",
      .help = "what a verified session sets off, in order: email, onboarding; by default those whose target is "

@@ -10,6 +10,8 @@ const struct command command_table[] = {
     {"explain", "evt_…|vs_… [--json]", "one event's life, or a session's: tries, errors, effects, where it is",
      explain_run},
     {"dead", "list|show [options]", "the dead letters: what could not be carried to its outcome, and why", dead_run},
+    {"reconcile", "[--since 24h] [--dry-run] [--account ID] [--json]",
+     "ask Stripe which events exist, and queue those never received", reconcile_run},
     {"verify", "--payload FILE --header TEXT", "check a signature offline and say why it fails", verify_run},
     {"health", "[--ready] [--timeout MS]", "how the identihook of this machine is: for containers' health checks",
      health_run},
@@ -23,7 +25,7 @@ static void print_commands(FILE *file)
                 "and carries each event to its outcome.\n\nusage: identihook COMMAND [options]\n\n",
                 file);
     for (const struct command *command = command_table; command->name; command++) {
-        (void)fprintf(file, "  %-8s %s\n           %s\n", command->name, command->summary, command->arguments);
+        (void)fprintf(file, "  %-9s %s\n            %s\n", command->name, command->summary, command->arguments);
     }
     (void)fputs("\n'identihook COMMAND --help' tells more of each; 'identihook serve --help' lists every setting.\n",
                 file);

@@ -191,3 +191,10 @@ int queue_put(struct queue *queue, struct queue_put *put, const struct event *ev
     }
     return status;
 }
+
+int queue_ask(struct queue *queue, struct redis_call *call, struct text event)
+{
+    char seen[KEY_MAXIMUM];
+    struct text arguments[] = {TEXT("EXISTS"), keys_make(&queue->keys, "seen", event, seen)};
+    return redis_command(queue->lanes[0], call, ARRAY_LENGTH(arguments), arguments);
+}

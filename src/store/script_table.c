@@ -18,14 +18,17 @@ struct redis_script script_rate = {.name = "rate", .source = rate_script};
 struct redis_script script_backlog = {.name = "backlog", .source = backlog_script};
 struct redis_script script_search = {.name = "search", .source = search_script};
 struct redis_script script_trace = {.name = "trace", .source = trace_script};
+struct redis_script script_watermark_begin = {.name = "watermark_begin", .source = watermark_begin_script};
+struct redis_script script_watermark_keep = {.name = "watermark_keep", .source = watermark_keep_script};
 
 static struct redis_script *const scripts[] = {
     &script_put,    &script_due,   &script_claim, &script_renew,     &script_open, &script_record,
     &script_finish, &script_retry, &script_bury,  &script_surrender, &script_rate, &script_backlog,
 };
 
-/* For operators: prepared, but not loaded by every connection. The first call sends the source. */
-static struct redis_script *const rare_scripts[] = {&script_search, &script_trace};
+/* For operators, and twice a minute: prepared, but not loaded by every connection. The first call sends the source. */
+static struct redis_script *const rare_scripts[] = {&script_search, &script_trace, &script_watermark_begin,
+                                                    &script_watermark_keep};
 
 static const struct redis_script *table[sizeof(scripts) / sizeof(scripts[0]) + 1];
 

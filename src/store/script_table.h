@@ -17,6 +17,8 @@ extern struct redis_script script_rate;
 extern struct redis_script script_backlog;
 extern struct redis_script script_search;
 extern struct redis_script script_trace;
+extern struct redis_script script_watermark_begin;
+extern struct redis_script script_watermark_keep;
 
 /* All of them, ending with NULL; their digests are computed on the first call, in whichever thread that is. */
 const struct redis_script *const *script_table(void);

@@ -1,6 +1,7 @@
 #include "stripe/api.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,19 +9,25 @@
 #include <jansson.h>
 
 #include "stripe/event.h"
+#include "stripe/event_list.h"
 #include "stripe/session.h"
 
 #define DAY_SECONDS 86400
+
+static void append_base(struct text base, struct buffer *url)
+{
+    while (base.length > 0 && base.data[base.length - 1] == '/') {
+        base.length--;
+    }
+    buffer_append(url, base);
+}
 
 int api_session_url(struct text base, struct text session, unsigned outputs, struct buffer *url)
 {
     if (!event_is_session_id(session)) {
         return -EINVAL;
     }
-    while (base.length > 0 && base.data[base.length - 1] == '/') {
-        base.length--;
-    }
-    buffer_append(url, base);
+    append_base(base, url);
     buffer_append_string(url, "/v1/identity/verification_sessions/");
     buffer_append(url, session);
     buffer_append_string(url, "?expand[]=provided_details");
@@ -33,6 +40,29 @@ int api_session_url(struct text base, struct text session, unsigned outputs, str
         }
     }
     return 0;
+}
+
+bool api_key_is_live(struct text key)
+{
+    return text_starts_with(key, TEXT("sk_live_")) || text_starts_with(key, TEXT("rk_live_"));
+}
+
+void api_events_url(struct text base, const struct api_events_query *query, struct buffer *url)
+{
+    append_base(base, url);
+    buffer_append_format(url, "/v1/events?limit=%d&created[gte]=%" PRId64, EVENT_LIST_MAXIMUM, query->created_from);
+    for (enum event_kind kind = 0; kind < EVENT_OTHER; kind++) {
+        if (query->kinds & (1u << kind)) {
+            buffer_append_format(url, "&types[]=" EVENT_TYPE_PREFIX "%s", event_kind_name(kind));
+        }
+    }
+    if (query->undelivered) {
+        buffer_append_string(url, "&delivery_success=false");
+    }
+    if (query->after.length > 0) {
+        buffer_append_string(url, "&starting_after=");
+        buffer_append(url, query->after); /* an event's id, which event_parse() has held to plain letters */
+    }
 }
 
 uint64_t api_retry_after_ms(struct text header)
@@ -93,6 +123,21 @@ static void describe_answer(const struct api_reply *reply, struct api_verdict *v
                    code, TEXT_ARGUMENTS(id));
 }
 
+/* What is said of the list of events in other words than of a session. */
+static bool judge_list(int status, struct api_verdict *verdict)
+{
+    if (status == 403) {
+        judge(verdict, API_PERMANENT, "stripe_key_lacks_permission",
+              "the API key may not list events: give it Read on Events, or turn IDENTIHOOK_RECONCILE_EVERY off");
+    } else if (status == 404) {
+        judge(verdict, API_PERMANENT, "events_not_found", "there is no list of events: check STRIPE_API_BASE");
+    } else if (status == 401) {
+        judge(verdict, API_PERMANENT, "stripe_key_rejected",
+              "Stripe does not accept the API key: put a valid one into STRIPE_SECRET_KEY and restart");
+    }
+    return status == 401 || status == 403 || status == 404;
+}
+
 static void judge_status(int status, struct api_verdict *verdict)
 {
     if (status == 401) {
@@ -134,7 +179,9 @@ void api_judge(const struct api_reply *reply, struct api_verdict *verdict)
                                : "the connection to Stripe's API failed or broke");
         return;
     }
-    judge_status(reply->status, verdict);
+    if (reply->subject != API_EVENTS || !judge_list(reply->status, verdict)) {
+        judge_status(reply->status, verdict);
+    }
     if (text_equal(reply->should_retry, TEXT("true"))) {
         verdict->outcome = API_TRANSIENT;
     } else if (text_equal(reply->should_retry, TEXT("false")) && reply->status != 429) {

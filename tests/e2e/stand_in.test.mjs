@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 
 import Stripe from 'stripe';
 
+import { composeEvent } from '../lib/events.mjs';
 import { StripeApi } from '../lib/stripe_api.mjs';
 
 const SECRET = 'sk_test_secretKey';
@@ -17,7 +18,7 @@ async function open(t, options = {}, key = SECRET) {
   api.addKey(RESTRICTED, { sensitive: true });
   const { hostname, port } = new URL(api.url);
   const stripe = new Stripe(key, { host: hostname, port, protocol: 'http', maxNetworkRetries: 0 });
-  return { api, sessions: stripe.identity.verificationSessions };
+  return { api, sessions: stripe.identity.verificationSessions, events: stripe.events };
 }
 
 describe('the stand-in for the Stripe API', { concurrency: 8 }, () => {
@@ -71,6 +72,30 @@ describe('the stand-in for the Stripe API', { concurrency: 8 }, () => {
     assert.deepEqual(all, [6, 5, 4, 3, 2, 1, 0]);
     assert.equal((await sessions.list({ status: 'verified' })).data.length, 3);
     assert.equal((await sessions.list({ created: { gte: 1_790_000_005 } })).data.length, 2);
+  });
+
+  test('lists events by type, time and delivery, in both directions', async (t) => {
+    const { api, events } = await open(t);
+    const now = Math.floor(Date.now() / 1000);
+    const made = Array.from({ length: 7 }, (_, i) =>
+      api.addEvent(composeEvent(i % 2 ? 'verified' : 'created', { created: now - 100 + i }).content, {
+        delivered: i < 5,
+      }),
+    );
+    api.addEvent(composeEvent('verified', { created: now - 31 * 86_400 }).content);
+    api.addEvent(composeEvent('verified.connect', { account: 'acct_1Shop' }).content, { account: 'acct_1Shop' });
+    const ids = async (list) => (await list.autoPagingToArray({ limit: 100 })).map(({ id }) => id);
+    const newest = made.map(({ id }) => id).reverse();
+    const types = ['identity.verification_session.verified'];
+    assert.deepEqual(await ids(events.list({ limit: 3 })), newest);
+    assert.deepEqual(await ids(events.list({ limit: 2, ending_before: newest[6] })), newest.slice(0, 6).reverse());
+    assert.deepEqual(await ids(events.list({ types })), [newest[1], newest[3], newest[5]]);
+    assert.deepEqual(await ids(events.list({ delivery_success: false })), newest.slice(0, 2));
+    assert.deepEqual(await ids(events.list({ created: { gte: now - 96 } })), newest.slice(0, 3));
+    assert.equal((await events.list({}, { stripeAccount: 'acct_1Shop' })).data.length, 1);
+    assert.equal((await events.list({ limit: 1 })).data[0].pending_webhooks, 1);
+    api.addKey(SECRET, { events: false });
+    await assert.rejects(events.list(), { type: 'StripePermissionError' });
   });
 
   test('answers once for an idempotency key', async (t) => {

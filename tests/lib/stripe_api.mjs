@@ -1,8 +1,9 @@
-// A stand-in for Stripe's API, as far as Identity's verification sessions go: it answers as Stripe does, with its error
-// bodies and headers, and can be told to fail or to be slow. What Stripe's documentation leaves open is marked.
+// A stand-in for Stripe's API, as far as Identity's verification sessions and the list of events go: it answers as Stripe
+// does, with its error bodies and headers, and can be told to fail or to be slow. What Stripe's documentation leaves open is marked.
 //
 // Alone:  node tests/lib/stripe_api.mjs [--port N] [--adopt]
 //   POST   /_control/sessions   a session as JSON; what it lacks is filled in
+//   POST   /_control/events     an event as JSON, for the list of events
 //   POST   /_control/faults     a fault (see http_server.mjs; `path` and `method` choose the requests)
 //   DELETE /_control/faults     no more faults
 //   GET    /_control/requests   what was asked
@@ -14,6 +15,8 @@ import { HttpServer } from './http_server.mjs';
 import { Journal } from './wait.mjs';
 
 const SESSIONS = '/v1/identity/verification_sessions';
+const EVENTS = '/v1/events';
+const EVENT_DAYS = 30; // so long they are kept
 const VERSION = '2026-10-28.endive';
 
 /** `length` random letters and digits, as in Stripe's ids. */
@@ -170,6 +173,7 @@ export class StripeApi extends HttpServer {
   requests = new Journal('requests to the Stripe API');
 
   #sessions = new Map();
+  #events = new Map();
   #keys = new Map();
   #idempotent = new Map();
   #recent = [];
@@ -195,8 +199,8 @@ export class StripeApi extends HttpServer {
   }
 
   /** Makes a key valid. `sensitive`: it may read dob, id_number and the like, which no secret key may. */
-  addKey(key, { sensitive = false, sessions = true, revoked = false, accounts = [] } = {}) {
-    this.#keys.set(key, { sensitive, sessions, revoked, accounts });
+  addKey(key, { sensitive = false, sessions = true, events = true, revoked = false, accounts = [] } = {}) {
+    this.#keys.set(key, { sensitive, sessions, events, revoked, accounts });
     return key;
   }
 
@@ -205,6 +209,15 @@ export class StripeApi extends HttpServer {
     const session = composeSession(given);
     this.#sessions.set(session.id, { session, account });
     return session;
+  }
+
+  /**
+   * Puts an event into the list of events. `delivered`: every endpoint has taken it. `account` is the connected account
+   * in whose list it is.
+   */
+  addEvent(event, { account = null, delivered = false } = {}) {
+    this.#events.set(event.id, { event: { ...event, pending_webhooks: delivered ? 0 : 1 }, account, delivered });
+    return event;
   }
 
   get sessions() {
@@ -254,6 +267,7 @@ export class StripeApi extends HttpServer {
       request.path.match(/^\/v1\/identity\/verification_sessions(?:\/([^/]+))?(?:\/(cancel|redact))?$/) ?? [];
     const form = parseForm(request.method === 'POST' ? new URLSearchParams(request.body.toString()) : request.query);
     const context = { request, key, form, id };
+    if (request.path === EVENTS && request.method === 'GET') return this.#listEvents(context);
     if (request.path === SESSIONS && request.method === 'GET') return this.#list(context);
     if (request.path === SESSIONS && request.method === 'POST') return this.#once(context, () => this.#create(context));
     if (id && !action && request.method === 'GET') return this.#retrieve(context);
@@ -273,7 +287,7 @@ export class StripeApi extends HttpServer {
     this.#recent.push(now);
   }
 
-  #authorize({ key: given, headers, account }) {
+  #authorize({ key: given, headers, account, path }) {
     if (!given) {
       throw new StripeError(401, {
         message:
@@ -282,7 +296,7 @@ export class StripeApi extends HttpServer {
     }
     const known =
       this.#keys.get(given) ??
-      (this.anyKey ? { sensitive: given.startsWith('rk_'), sessions: true, accounts: [] } : null);
+      (this.anyKey ? { sensitive: given.startsWith('rk_'), sessions: true, events: true, accounts: [] } : null);
     if (!known || !/^[sr]k_(test|live)_\w+$/.test(given))
       throw new StripeError(401, { message: `Invalid API Key provided: ${masked(given)}` });
     if (known.revoked)
@@ -290,7 +304,7 @@ export class StripeApi extends HttpServer {
         ...documented('api_key_expired'),
         message: `Expired API Key provided: ${masked(given)}`,
       });
-    if (!known.sessions) {
+    if (path.startsWith(EVENTS) ? !known.events : !known.sessions) {
       throw new StripeError(403, {
         message: `The provided key '${masked(given)}' does not have the required permissions for this endpoint.`,
       });
@@ -464,6 +478,53 @@ export class StripeApi extends HttpServer {
       'ending_before',
       'expand',
     ]);
+    const all = [...this.#sessions.values()]
+      .filter(({ session, account }) => account === request.account && session.livemode === key.live)
+      .map(({ session }) => session)
+      .filter((session) =>
+        ['status', 'client_reference_id', 'related_customer'].every(
+          (name) => form[name] === undefined || session[name] === form[name],
+        ),
+      );
+    const { page, more } = this.#page(all, form, 'verificationsession');
+    const expand = listOf(form.expand).map((path) => path.replace(/^data\./, ''));
+    const data = page.map((session) => this.#render(session, key, expand));
+    return { status: 200, body: { object: 'list', url: SESSIONS, has_more: more, data } };
+  }
+
+  #listEvents({ request, key, form }) {
+    refuseUnknown(form, [
+      'type',
+      'types',
+      'created',
+      'delivery_success',
+      'limit',
+      'starting_after',
+      'ending_before',
+      'expand',
+    ]);
+    const types = listOf(form.types);
+    if (types.length > 20 || (types.length > 0 && form.type !== undefined)) {
+      throw new StripeError(400, { message: 'You may pass at most 20 `types`, and not `type` with it.', param: 'types' });
+    }
+    const patterns = form.type === undefined ? types : [form.type];
+    const fits = (type) =>
+      patterns.length === 0 ||
+      patterns.some((one) => one === type || (one.endsWith('*') && type.startsWith(one.slice(0, -1))));
+    const oldest = Math.floor(Date.now() / 1000) - EVENT_DAYS * 86_400;
+    const all = [...this.#events.values()]
+      .filter(({ event, account }) => account === request.account && event.livemode === key.live)
+      .filter(({ event }) => event.created >= oldest && fits(event.type))
+      .filter(
+        ({ delivered }) => form.delivery_success === undefined || String(delivered) === form.delivery_success,
+      )
+      .map(({ event }) => event);
+    const { page, more } = this.#page(all, form, 'event');
+    return { status: 200, body: { object: 'list', url: EVENTS, has_more: more, data: page } };
+  }
+
+  /** The part of `all`, in the order in which they were made, that a list's parameters choose: newest first. */
+  #page(all, form, what) {
     const limit = Number(form.limit ?? 10);
     if (!(limit >= 1 && limit <= 100)) {
       throw new StripeError(400, {
@@ -478,37 +539,24 @@ export class StripeApi extends HttpServer {
       lt = Infinity,
       lte = Infinity,
     } = typeof form.created === 'object' ? form.created : {};
-    let all = [...this.#sessions.values()]
-      .filter(({ session, account }) => account === request.account && session.livemode === key.live)
-      .map(({ session }) => session)
+    let chosen = all
       .filter(({ created }) => created > gt && created >= gte && created < lt && created <= lte)
-      .filter((session) =>
-        ['status', 'client_reference_id', 'related_customer'].every(
-          (name) => form[name] === undefined || session[name] === form[name],
-        ),
-      )
       .reverse()
       .sort((a, b) => b.created - a.created);
-    const place = (id) => {
-      const at = all.findIndex((session) => session.id === id);
+    const place = (name) => {
+      const at = chosen.findIndex(({ id }) => id === form[name]);
       if (at < 0)
         throw new StripeError(400, {
           ...documented('resource_missing'),
-          message: `No such verificationsession: '${id}'`,
-          param: 'starting_after',
+          message: `No such ${what}: '${form[name]}'`,
+          param: name,
         });
       return at;
     };
-    if (form.starting_after) all = all.slice(place(form.starting_after) + 1);
-    let more = all.length > limit;
-    if (form.ending_before) {
-      all = all.slice(0, place(form.ending_before));
-      more = all.length > limit;
-      all = all.slice(-limit);
-    }
-    const expand = listOf(form.expand).map((path) => path.replace(/^data\./, ''));
-    const data = all.slice(0, limit).map((session) => this.#render(session, key, expand));
-    return { status: 200, body: { object: 'list', url: SESSIONS, has_more: more, data } };
+    if (form.starting_after) chosen = chosen.slice(place('starting_after') + 1);
+    const before = form.ending_before ? chosen.slice(0, place('ending_before')) : null;
+    const page = before ? before.slice(-limit) : chosen.slice(0, limit);
+    return { page, more: (before ?? chosen).length > limit };
   }
 
   // ---- control, for those who are not in this process
@@ -517,6 +565,7 @@ export class StripeApi extends HttpServer {
     const given = request.body.length > 0 ? JSON.parse(request.body) : {};
     const what = `${request.method} ${request.path}`;
     if (what === 'POST /_control/sessions') return { status: 200, body: this.addSession(given, given) };
+    if (what === 'POST /_control/events') return { status: 200, body: this.addEvent(given.event, given) };
     if (what === 'POST /_control/faults') {
       const { path, method, ...fault } = given;
       const when = (one) =>

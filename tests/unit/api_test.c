@@ -2,6 +2,7 @@
 
 #include "stripe/api.h"
 #include "stripe/error_code.h"
+#include "stripe/event.h"
 #include "stripe/session.h"
 
 static struct api_verdict judge(int status, const char *should_retry)
@@ -117,6 +118,39 @@ START_TEST(an_id_that_is_none_never_gets_into_a_url)
 }
 END_TEST
 
+START_TEST(the_list_of_events_is_asked_for_by_type_and_time)
+{
+    struct buffer url = {0};
+    struct api_events_query query = {.kinds = 1u << EVENT_VERIFIED | 1u << EVENT_REDACTED | 1u << EVENT_OTHER,
+                                     .created_from = 1793268000};
+    api_events_url(TEXT("https://api.stripe.com/"), &query, &url);
+    ck_assert_text_eq(buffer_text(&url),
+                      "https://api.stripe.com/v1/events?limit=100&created[gte]=1793268000"
+                      "&types[]=identity.verification_session.verified&types[]=identity.verification_session.redacted");
+    buffer_clear(&url);
+    query = (struct api_events_query){.kinds = 1u << EVENT_CREATED, .undelivered = true, .after = TEXT("evt_1")};
+    api_events_url(TEXT("http://h"), &query, &url);
+    ck_assert_text_eq(buffer_text(&url),
+                      "http://h/v1/events?limit=100&created[gte]=0&types[]=identity.verification_session.created"
+                      "&delivery_success=false&starting_after=evt_1");
+    buffer_free(&url);
+}
+END_TEST
+
+START_TEST(a_key_that_may_not_list_events_is_told_which_permission_it_lacks)
+{
+    struct api_reply reply = {.subject = API_EVENTS, .status = 403};
+    struct api_verdict verdict;
+    api_judge(&reply, &verdict);
+    ck_assert_int_eq(verdict.outcome, API_PERMANENT);
+    ck_assert_str_eq(verdict.reason, "stripe_key_lacks_permission");
+    ck_assert_ptr_nonnull(strstr(verdict.error, "Read on Events"));
+    reply.status = 503;
+    api_judge(&reply, &verdict);
+    ck_assert_int_eq(verdict.outcome, API_TRANSIENT);
+}
+END_TEST
+
 START_TEST(every_error_code_has_its_words)
 {
     ck_assert(!error_code_find("under_supported_age")->retryable);
@@ -135,6 +169,8 @@ static void fill(TCase *tests)
     tcase_add_test(tests, the_error_names_code_and_request_but_never_the_message);
     tcase_add_test(tests, the_url_expands_what_was_chosen);
     tcase_add_loop_test(tests, an_id_that_is_none_never_gets_into_a_url, 0, (int)ARRAY_LENGTH(bad_ids));
+    tcase_add_test(tests, the_list_of_events_is_asked_for_by_type_and_time);
+    tcase_add_test(tests, a_key_that_may_not_list_events_is_told_which_permission_it_lacks);
     tcase_add_test(tests, every_error_code_has_its_words);
 }
 
