@@ -8,23 +8,25 @@
  * The names of identihook's keys in Redis. All begin with the namespace in braces, one hash tag, so that Redis Cluster
  * keeps them together.
  *
- *   {NS}:events        stream  every event, as received; the group "identihook" is ours
- *   {NS}:outcomes      stream  how each ended
- *   {NS}:dead          stream  those that could not be carried to their outcome
- *   {NS}:seen:EVENT    string  the event was received, and when (ms since 1970); negative: it was finished or buried,
- *                              and when. A younger entry of the stream, of a replay, is carried out all the same.
- *                              Kept for the dedupe window
- *   {NS}:effects:EVENT hash    the ledger: effect -> when it was done (ms); "failed:EFFECT" -> why it failed for good.
- *                              Kept while the event is in work or dead, then for IDENTIHOOK_HISTORY
- *   {NS}:turn:SESSION  string  "ID CONSUMER": that event has the session's turn, and who works on it; "ID": it was
- *                              handed the turn and is due
- *   {NS}:waiting:SESSION zset  stream ids of events that wait for the turn, the oldest first; each is in retry, too
- *   {NS}:retry         zset    stream ids of events to be tried again, by the time that is due (ms), and of those that
- *                              wait for their session's turn
- *   {NS}:attempts      hash    stream id -> failed tries of an event that is not finished
- *   {NS}:reconcile     hash    how far Stripe's list of events was gone through (`through`, s; `at`, ms), and who is
- *                              at it (`holder`, `until`, ms)
- *   {NS}:rate:MODE     string  when the next read of Stripe's API is due (ms); MODE is live or test
+ *   {NS}:events           stream  every event, as received; the group "identihook" is ours
+ *   {NS}:outcomes         stream  how each ended
+ *   {NS}:dead             stream  those that could not be carried to their outcome
+ *   {NS}:acts             stream  what operators did: replay, discard; who, when and why
+ *   {NS}:seen:EVENT       string  the event was received, and when (ms since 1970); negative: it was finished or
+ *                                 buried, and when. A younger entry of the stream, of a replay, is carried out all the
+ *                                 same. Kept for the dedupe window
+ *   {NS}:effects:EVENT    hash    the ledger: effect -> when it was done (ms); "failed:EFFECT" -> why it failed for
+ *                                 good; "tries" -> failed tries; "try:N" -> when (ms) and why the Nth failed, of the
+ *                                 last 32. Kept while the event is in work or dead, then for IDENTIHOOK_HISTORY
+ *   {NS}:turn:SESSION     string  "ID CONSUMER": that event has the session's turn, and who works on it; "ID": it was
+ *                                 handed the turn and is due
+ *   {NS}:waiting:SESSION  zset    stream ids of events that wait for the turn, the oldest first. Each is in retry, too
+ *   {NS}:retry            zset    stream ids of events to be tried again, by the time that is due (ms), and of those
+ *                                 that wait for their session's turn
+ *   {NS}:attempts         hash    stream id -> failed tries of an event that is not finished
+ *   {NS}:reconcile        hash    how far Stripe's list of events was gone through (`through`, s; `at`, ms), and who is
+ *                                 at it (`holder`, `until`, ms)
+ *   {NS}:rate:MODE        string  when the next read of Stripe's API is due (ms); MODE is live or test
  */
 #define KEYS_GROUP "identihook"
 #define KEY_MAXIMUM 512

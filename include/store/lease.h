@@ -73,7 +73,8 @@ MUST_CHECK int lease_record_failed(const struct lease *lease, struct lease_call 
 MUST_CHECK int lease_finish(const struct lease *lease, struct lease_call *call, const struct lease_ending *ending);
 MUST_CHECK int lease_bury(const struct lease *lease, struct lease_call *call, const struct lease_ending *ending,
                           const struct job_fault *fault, unsigned attempts);
-MUST_CHECK int lease_retry(const struct lease *lease, struct lease_call *call, uint64_t delay_ms);
+MUST_CHECK int lease_retry(const struct lease *lease, struct lease_call *call, uint64_t delay_ms,
+                           const struct job_fault *fault);
 MUST_CHECK int lease_release(const struct lease *lease,
                              struct lease_call *call); /* to be taken at once; counts as no try */
 

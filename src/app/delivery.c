@@ -456,7 +456,8 @@ static void schedule_event(struct delivery *delivery)
 {
     delivery->lease_call.callback = on_ended;
     if (delivery->order.action == JOB_RETRY) {
-        asked(delivery, lease_retry(&delivery->lease, &delivery->lease_call, delivery->order.delay_ms));
+        asked(delivery,
+              lease_retry(&delivery->lease, &delivery->lease_call, delivery->order.delay_ms, &delivery->job.fault));
     } else {
         asked(delivery, lease_release(&delivery->lease, &delivery->lease_call));
     }

@@ -70,14 +70,27 @@ static void split_fault(struct happening *happening, struct text fault)
     happening->error = fault;
 }
 
+/* What was written when the event died is told by the letter itself. */
+static bool is_told_by_letter(const struct timeline *timeline, int64_t at_ms)
+{
+    const struct record *letter = dossier_latest(timeline->dossier, SEARCH_DEAD);
+    return letter && record_number(letter, "failed_ms") == at_ms;
+}
+
 static void add_ledger_field(struct timeline *timeline, const struct trace_field *field)
 {
     struct text name = text_of(field->name);
     struct text value = text_of(field->value);
+    if (text_equal(name, TEXT("tries"))) {
+        return;
+    }
     if (text_take_prefix(&name, TEXT("try:"))) { /* "AT REASON ERROR" */
-        struct happening *happening = add(timeline, take_number(&value), "try_failed");
-        happening->number = take_number(&name);
-        split_fault(happening, value);
+        int64_t at_ms = take_number(&value);
+        if (!is_told_by_letter(timeline, at_ms)) {
+            struct happening *happening = add(timeline, at_ms, "try_failed");
+            happening->number = take_number(&name);
+            split_fault(happening, value);
+        }
     } else if (text_take_prefix(&name, TEXT("failed:"))) {
         struct happening *happening = add(timeline, -1, "effect_failed");
         happening->effect = name;
@@ -90,14 +103,6 @@ static void add_ledger_field(struct timeline *timeline, const struct trace_field
     }
 }
 
-/* A death that is told by the letter itself is not told once more by the outcome. */
-static bool is_told_by_letter(const struct timeline *timeline, const struct record *outcome)
-{
-    const struct record *letter = dossier_latest(timeline->dossier, SEARCH_DEAD);
-    return letter && text_equal(record_value(outcome, "outcome"), TEXT("dead")) &&
-           record_number(letter, "failed_ms") == record_number(outcome, "at_ms");
-}
-
 static void add_outcome(struct timeline *timeline, const struct record *record)
 {
     static const struct {
@@ -105,9 +110,10 @@ static void add_outcome(struct timeline *timeline, const struct record *record)
         const char *what;
     } outcomes[] = {{"done", "done"}, {"superseded", "superseded"}, {"dead", "died"}};
     struct text outcome = record_value(record, "outcome");
-    for (size_t i = 0; i < ARRAY_LENGTH(outcomes) && !is_told_by_letter(timeline, record); i++) {
+    int64_t at_ms = record_number(record, "at_ms");
+    for (size_t i = 0; i < ARRAY_LENGTH(outcomes) && !is_told_by_letter(timeline, at_ms); i++) {
         if (text_equal(outcome, text_of(outcomes[i].outcome))) {
-            add(timeline, record_number(record, "at_ms"), outcomes[i].what)->detail = record_value(record, "effects");
+            add(timeline, at_ms, outcomes[i].what)->detail = record_value(record, "effects");
         }
     }
 }

@@ -167,14 +167,16 @@ int lease_finish(const struct lease *lease, struct lease_call *call, const struc
 {
     struct lease_keys keys;
     char history[24];
+    char received[24];
     make_keys(lease, &keys);
     (void)snprintf(history, sizeof(history), "%" PRIu64, queue_history_ms(lease->queue));
+    (void)snprintf(received, sizeof(received), "%" PRId64, lease->entry->received_ms);
     struct text arguments[] = {
         COMMON_KEYS(keys),        EVENT_KEYS(keys),         text_of(queue_keys(lease->queue)->outcomes),
         TEXT(KEYS_GROUP),         text_of(lease->consumer), lease->entry->id,
         text_of(history),         lease->entry->event,      lease->entry->type,
         lease->entry->session,    text_of(ending->user),    text_of(ending->status),
-        text_of(ending->outcome), text_of(ending->effects),
+        text_of(ending->outcome), text_of(ending->effects), text_of(received),
     };
     return call_script(lease, call, &script_finish, 8, ARRAY_LENGTH(arguments), arguments);
 }
@@ -211,25 +213,35 @@ int lease_bury(const struct lease *lease, struct lease_call *call, const struct 
     return call_script(lease, call, &script_bury, 9, ARRAY_LENGTH(arguments), arguments);
 }
 
-static int schedule(const struct lease *lease, struct lease_call *call, uint64_t delay_ms, const char *failures)
+/* Without a fault it is a hand-back, which counts as no try. */
+static int schedule(const struct lease *lease, struct lease_call *call, uint64_t delay_ms,
+                    const struct job_fault *fault)
 {
     struct lease_keys keys;
     char delay[24];
     make_keys(lease, &keys);
     (void)snprintf(delay, sizeof(delay), "%" PRIu64, delay_ms);
-    struct text arguments[] = {COMMON_KEYS(keys), TEXT(KEYS_GROUP), text_of(lease->consumer),
-                               lease->entry->id,  text_of(delay),   text_of(failures)};
-    return call_script(lease, call, &script_retry, 5, ARRAY_LENGTH(arguments), arguments);
+    struct text arguments[] = {COMMON_KEYS(keys),
+                               EVENT_KEYS(keys),
+                               TEXT(KEYS_GROUP),
+                               text_of(lease->consumer),
+                               lease->entry->id,
+                               text_of(delay),
+                               fault ? TEXT("1") : TEXT("0"),
+                               TEXT(LEDGER_KEEP_MS),
+                               text_of(fault ? fault->reason : ""),
+                               text_of(fault ? fault->error : "")};
+    return call_script(lease, call, &script_retry, 7, ARRAY_LENGTH(arguments), arguments);
 }
 
-int lease_retry(const struct lease *lease, struct lease_call *call, uint64_t delay_ms)
+int lease_retry(const struct lease *lease, struct lease_call *call, uint64_t delay_ms, const struct job_fault *fault)
 {
-    return schedule(lease, call, delay_ms, "1");
+    return schedule(lease, call, delay_ms, fault);
 }
 
 int lease_release(const struct lease *lease, struct lease_call *call)
 {
-    return schedule(lease, call, 0, "0");
+    return schedule(lease, call, 0, NULL);
 }
 
 /* ---- for all events of a consumer */

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { until } from '../lib/wait.mjs';
 import { World, composeEvent, key } from '../lib/world.mjs';
 
 async function explain(world, id, ...words) {
@@ -56,8 +57,7 @@ describe('explain', { concurrency: 8 }, () => {
     world.stripe.fail({ status: 503 });
     await world.deliver(late.event);
     await world.program.logs.first(({ message }) => message === 'event will be tried again', 'a retry');
-    world.stripe.recover();
-    world.stripe.fail({ hang: true });
+    const release = world.stripe.hold();
     const held = world.pair('verified');
     await world.deliver(held.event);
     await world.stripe.requests.first(({ session }) => session === held.session.id, 'a read of Stripe');
@@ -68,17 +68,21 @@ describe('explain', { concurrency: 8 }, () => {
     const death = dead.timeline.find(({ what }) => what === 'died');
     assert.deepEqual([death.reason, death.tries], ['session_not_found', 1]);
     assert.match(death.error, /\w/);
-    assert.equal(dead.timeline.filter(({ what }) => what === 'died').length, 1);
+    assert.deepEqual(steps(dead), ['created', 'received', 'queued', 'died']);
 
     const retried = await state(late.event);
     assert.deepEqual([retried.state, retried.failed_tries], ['retrying', 1]);
     assert.ok(retried.due_ms > Date.now() - 1000);
+    const failure = retried.timeline.at(-1);
+    assert.deepEqual([failure.what, failure.try, failure.reason], ['try_failed', 1, 'stripe_unavailable']);
+    assert.match(failure.error, /503/);
 
     const process = await state(held.event);
     assert.equal(process.state, 'in_process');
     assert.match(process.consumer, /\w/);
 
-    world.stripe.recover();
+    release();
+    await world.outcome(held.event);
     await world.program.stop();
     await world.redis.call('XADD', key('events'), '*', 'event', 'evt_unread', 'type', 'x', 'session', 'vs_1');
     assert.equal((await state({ id: 'evt_unread' })).state, 'unread');
@@ -87,6 +91,36 @@ describe('explain', { concurrency: 8 }, () => {
       [late.event, /now: to be tried again after 1 failed try, due in /],
     ])
       assert.match((await world.run(['explain', event.id])).stdout, words);
+  });
+
+  test('tells each failed try of a finished event with its error, and which event has the turn that another waits for', async (t) => {
+    const world = await World.open(t, { email: false });
+    const { event, session } = world.pair('verified');
+    world.onboarding.fail({ status: 503, times: 2 });
+    assert.equal((await world.carry(event)).outcome, 'done');
+    const [life] = (await explain(world, event.id)).events;
+    const tries = life.timeline.filter(({ what }) => what === 'try_failed');
+    assert.equal(tries.length, 2);
+    tries.forEach((failure, i) => {
+      assert.deepEqual([failure.try, failure.reason], [i + 1, 'onboarding_unavailable']);
+      assert.match(failure.error, /503/);
+    });
+    assert.equal(life.timeline.at(-1).what, 'done');
+
+    const release = world.stripe.hold();
+    const reads = world.stripe.reads(session.id).length;
+    const second = composeEvent('verified', { session: session.id });
+    const third = composeEvent('verified', { session: session.id });
+    await world.deliver(second);
+    await world.stripe.requests.atLeast(reads + 1, (read) => read.session === session.id, 'a read of Stripe');
+    await world.deliver(third);
+    const waits = await until(async () => {
+      const { events } = await explain(world, third.id);
+      return events[0].state === 'waiting_turn' && events[0];
+    }, 'the third event to wait for its turn');
+    assert.equal(waits.ahead, 0);
+    assert.match((await world.run(['explain', third.id])).stdout, /waits for its session's turn/);
+    release();
   });
 
   test('tells all events of a session, the oldest first', async (t) => {

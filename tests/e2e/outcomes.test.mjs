@@ -12,7 +12,7 @@ describe('outcomes', { concurrency: 8 }, () => {
     const { session, event } = world.pair('verified');
     const outcome = await world.carry(event);
 
-    const { id, at_ms, ...rest } = outcome;
+    const { id, received_ms, at_ms, ...rest } = outcome;
     assert.deepEqual(rest, {
       event: event.id,
       type: 'identity.verification_session.verified',
@@ -23,6 +23,7 @@ describe('outcomes', { concurrency: 8 }, () => {
       effects: 'email,onboarding',
     });
     assert.ok(Math.abs(Date.now() - at_ms) < 60_000, 'at_ms is the time of the outcome');
+    assert.ok(received_ms <= at_ms && received_ms > at_ms - 60_000, 'received_ms is the time of the receipt');
 
     const [mail] = world.mailsTo(session);
     assert.equal(world.smtp.mails.items.length, 1);

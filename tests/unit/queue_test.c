@@ -28,6 +28,7 @@ static uv_loop_t loop;
 static struct redis_url url;
 static struct queue *queue;
 static uv_timer_t deadline;
+static const struct job_fault fault_of_a_try = {.reason = "onboarding_unavailable", .error = "it answered 503"};
 
 /* ---- the server */
 
@@ -595,7 +596,7 @@ START_TEST(a_retry_comes_back_when_it_is_due_and_counts_as_a_failure)
     struct taken taken;
     struct operation operation;
     struct lease lease = take_lease(&taken, "me");
-    OPERATE(operation, lease_retry(&lease, &operation.call, 300));
+    OPERATE(operation, lease_retry(&lease, &operation.call, 300, &fault_of_a_try));
     ck_assert_int_eq(operation.outcome, LEASE_DONE);
     ck_assert_int_eq(ask("XPENDING {test}:events identihook - + 10"), 0);
     ck_assert_int_eq(ask("ZCARD {test}:retry"), 1);
@@ -614,6 +615,31 @@ START_TEST(a_retry_comes_back_when_it_is_due_and_counts_as_a_failure)
     ck_assert_uint_eq(operation.call.ledger.failures, 1);
     ck_assert_uint_eq(operation.call.ledger.takeovers, 0);
     free(again);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
+START_TEST(each_failed_try_stays_in_the_ledger_with_its_time_and_its_error)
+{
+    struct taken taken;
+    struct operation operation;
+    struct lease lease = take_lease(&taken, "me");
+    OPERATE(operation, lease_retry(&lease, &operation.call, 0, &fault_of_a_try));
+    ck_assert_int_eq(ask("HINCRBY {test}:effects:evt_1 tries 0"), 1);
+    ck_assert_int_eq(
+        ask("EVAL return(string.match(redis.call('HGET','{test}:effects:evt_1','try:1'),'^%%d+%%sonboarding_"
+            "unavailable%%sit%%sanswered%%s503$')~=nil) 0"),
+        1);
+    for (int i = 2; i <= 40; i++) { /* and not more than the last 32 */
+        struct entry *again = take(&taken, inbox_due);
+        struct lease next = lease_of(again, "me");
+        OPERATE(operation, lease_retry(&next, &operation.call, 0, &fault_of_a_try));
+        free(again);
+    }
+    ck_assert_int_eq(ask("HINCRBY {test}:effects:evt_1 tries 0"), 40);
+    ck_assert_int_eq(ask("HLEN {test}:effects:evt_1"), 33);
+    ck_assert_int_eq(ask("HEXISTS {test}:effects:evt_1 try:8"), 0);
+    ck_assert_int_eq(ask("HEXISTS {test}:effects:evt_1 try:40"), 1);
     end_lease(&lease, &taken);
 }
 END_TEST
@@ -689,7 +715,7 @@ START_TEST(what_a_silent_owner_has_is_claimed_and_lost_to_it)
     ck_assert_int_eq(operation.outcome, LEASE_LOST);
     OPERATE(operation, lease_finish(&lease, &operation.call, &ending));
     ck_assert_int_eq(operation.outcome, LEASE_LOST);
-    OPERATE(operation, lease_retry(&lease, &operation.call, 0));
+    OPERATE(operation, lease_retry(&lease, &operation.call, 0, &fault_of_a_try));
     ck_assert_int_eq(operation.outcome, LEASE_LOST);
     OPERATE(operation, lease_bury(&lease, &operation.call, &ending, &(struct job_fault){.reason = "x"}, 1));
     ck_assert_int_eq(operation.outcome, LEASE_LOST);
@@ -788,7 +814,7 @@ START_TEST(an_entry_that_somebody_deleted_is_dropped_and_not_tried_for_ever)
     struct taken other;
     struct operation operation;
     struct lease lease = take_lease(&taken, "me");
-    OPERATE(operation, lease_retry(&lease, &operation.call, 0));
+    OPERATE(operation, lease_retry(&lease, &operation.call, 0, &fault_of_a_try));
     (void)ask("XTRIM {test}:events MAXLEN 0");
     ck_assert_ptr_null(take(&taken, inbox_due));
     ck_assert_int_eq(ask("ZCARD {test}:retry"), 0);
@@ -868,7 +894,7 @@ START_TEST(whatever_ends_a_lease_hands_the_turn_on)
         take_leases(&taken, "me", leases, 2);
         ck_assert_int_eq(open_lease(&leases[0]), LEASE_DONE);
         ck_assert_int_eq(open_lease(&leases[1]), LEASE_WAITS);
-        OPERATE(operation, way == 0   ? lease_retry(&leases[0], &operation.call, 60000)
+        OPERATE(operation, way == 0   ? lease_retry(&leases[0], &operation.call, 60000, &fault_of_a_try)
                            : way == 1 ? lease_release(&leases[0], &operation.call)
                                       : lease_bury(&leases[0], &operation.call, &ending, &fault, 1));
         ck_assert_int_eq(operation.outcome, LEASE_DONE);
@@ -892,13 +918,13 @@ START_TEST(a_failed_event_waits_for_the_others_that_came_before_it_was_due)
     struct lease leases[2];
     take_leases(&taken, "me", leases, 2);
     ck_assert_int_eq(open_lease(&leases[0]), LEASE_DONE);
-    OPERATE(operation, lease_retry(&leases[0], &operation.call, 0));
+    OPERATE(operation, lease_retry(&leases[0], &operation.call, 0, &fault_of_a_try));
     ck_assert(!operation.call.handed_on);
     ck_assert_int_eq(open_lease(&leases[1]), LEASE_DONE);
     free_entry(&leases[0]);
     leases[0] = lease_of(take(&taken, inbox_due), "me");
     ck_assert_int_eq(open_lease(&leases[0]), LEASE_WAITS);
-    OPERATE(operation, lease_retry(&leases[1], &operation.call, 60000));
+    OPERATE(operation, lease_retry(&leases[1], &operation.call, 60000, &fault_of_a_try));
     ck_assert(operation.call.handed_on);
     free_entry(&leases[0]);
     leases[0] = lease_of(take(&taken, inbox_due), "me");
@@ -1141,6 +1167,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, a_finished_event_is_in_the_outcomes_and_nowhere_else);
     tcase_add_test(tests, the_ledger_remembers_what_was_done_and_what_failed);
     tcase_add_test(tests, a_retry_comes_back_when_it_is_due_and_counts_as_a_failure);
+    tcase_add_test(tests, each_failed_try_stays_in_the_ledger_with_its_time_and_its_error);
     tcase_add_test(tests, a_hand_back_is_due_at_once_and_counts_as_no_failure);
     tcase_add_test(tests, a_buried_event_is_whole_in_the_dead_letters);
     tcase_add_test(tests, what_a_silent_owner_has_is_claimed_and_lost_to_it);

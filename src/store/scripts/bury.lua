@@ -17,6 +17,7 @@ redis.call('XADD', KEYS[8], '*', 'event', ARGV[5], 'type', ARGV[6], 'session', A
     'outcome', ARGV[10], 'effects', ARGV[11], 'at_ms', whole(now))
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 redis.call('HDEL', KEYS[3], ARGV[3])
+note_try(KEYS[7], now, ARGV[12], ARGV[13])
 redis.call('PERSIST', KEYS[7])
 mark_finished(KEYS[6], ARGV[3], now, ARGV[4])
 return 1 + hand_on(ARGV[3], KEYS[4], KEYS[5], KEYS[2], now)

@@ -1,4 +1,4 @@
--- Put before the scripts that use it: owning an event, and the turn of its session.
+-- Put before the scripts that use it: owning an event, the turn of its session, and its failed tries.
 -- turn:SESSION is "ID CONSUMER" while that consumer works on the event, "ID" while the turn is handed to an event that is due.
 -- It is set anew with each sign of life; when the whole fleet is gone for KEEP, it goes by itself.
 local KEEP = 86400000
@@ -47,4 +47,13 @@ local function mark_finished(seen, id, now, keep)
     if not redis.call('SET', seen, mark, 'XX', 'KEEPTTL') then
         redis.call('SET', seen, mark, 'PX', keep)
     end
+end
+
+-- Keeps in the ledger when and why a try failed, for those who ask what became of the event; the last TRIES_KEPT of them.
+local TRIES_KEPT = 32
+
+local function note_try(ledger, now, reason, error)
+    local number = redis.call('HINCRBY', ledger, 'tries', 1)
+    redis.call('HSET', ledger, 'try:' .. number, whole(now) .. ' ' .. reason .. ' ' .. error)
+    redis.call('HDEL', ledger, 'try:' .. (number - TRIES_KEPT))
 end
