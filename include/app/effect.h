@@ -7,12 +7,15 @@
 #include "core/job.h"
 #include "net/fetch.h"
 #include "net/mail.h"
+#include "net/postgres.h"
 #include "store/entry.h"
+#include "store/verification.h"
 #include "stripe/session.h"
 
 /*
- * What an event sets off outside: a mail, an update of the onboarding service. Each effect carries something by which
- * its receiver can tell that it has seen it before: the Message-ID, the Idempotency-Key.
+ * What an event sets off outside: a mail, an update of the onboarding service, a row in PostgreSQL. Each effect carries
+ * something by which its receiver can tell that it has seen it before: the Message-ID, the Idempotency-Key, the event's
+ * id in PostgreSQL's ledger.
  */
 enum effect_outcome { EFFECT_DONE, EFFECT_TRANSIENT, EFFECT_PERMANENT };
 
@@ -26,7 +29,8 @@ struct effect_result {
 struct effect_tools {
     const struct settings *settings;
     struct fetcher *fetcher;
-    struct mail_outlet *mail; /* NULL without SMTP_URL */
+    struct mail_outlet *mail;  /* NULL without SMTP_URL */
+    struct postgres *postgres; /* NULL without DATABASE_URL */
 };
 
 /* One effect under way; embedded by the caller, and left in place until it has ended or was abandoned. */
@@ -35,7 +39,9 @@ struct effect_run {
     const struct entry *entry;
     const struct session *session;
     void (*ended)(struct effect_run *run, const struct effect_result *result);
-    struct fetch *fetch; /* the effect's own */
+    struct fetch *fetch; /* the effect's own, this and the next */
+    bool recording;
+    struct verification_call verification;
 };
 
 #define EFFECT_ENDED 1

@@ -64,5 +64,6 @@ setting_reader setting_smtp;
 setting_reader setting_mail_from;
 setting_reader setting_address; /* char *, a bare e-mail address */
 setting_reader setting_color;   /* char *, "#rrggbb" */
+setting_reader setting_database;
 setting_reader setting_log_format;
 setting_reader setting_log_level;

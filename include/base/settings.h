@@ -30,9 +30,9 @@ struct webhook_secret {
 enum access_log_mode { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
 enum livemode_filter { LIVEMODE_ANY, LIVEMODE_LIVE, LIVEMODE_TEST };
 
-enum action { ACTION_EMAIL, ACTION_ONBOARDING, ACTIONS };
+enum action { ACTION_EMAIL, ACTION_ONBOARDING, ACTION_POSTGRES, ACTIONS };
 
-/* "email", "onboarding". */
+/* "email", "onboarding", "postgres". */
 extern const char *const action_names[ACTIONS];
 
 struct action_list {
@@ -122,6 +122,11 @@ struct settings {
     char *onboarding_url; /* NULL: no onboarding service */
     struct secret onboarding_secret;
     uint64_t onboarding_timeout_ms;
+
+    struct secret database_url; /* not set: no PostgreSQL */
+    uint64_t postgres_connections;
+    uint64_t postgres_connect_timeout_ms;
+    uint64_t postgres_timeout_ms;
 
     char *ca_file;
 

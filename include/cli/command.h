@@ -33,4 +33,5 @@ int dead_run(int argc, char **argv);
 int reconcile_run(int argc, char **argv);
 int verify_run(int argc, char **argv);
 int health_run(int argc, char **argv);
+int migrate_run(int argc, char **argv);
 int version_run(int argc, char **argv);

@@ -38,12 +38,14 @@ struct session {
     enum session_status status;
     char *status_text; /* Stripe's word */
     bool livemode;
-    bool redacted;    /* a redaction is under way or done: the personal data is gone or going */
-    bool has_error;   /* last_error is an object: a check has failed */
-    char *error_code; /* last_error.code, or NULL */
-    char *user;       /* client_reference_id, else metadata.user_id, else NULL */
-    char *email;      /* provided_details.email, else verified_outputs.email, else NULL; personal data */
-    json_t *outputs;  /* the chosen fields of verified_outputs that are there, or NULL; personal data */
+    bool redacted;           /* a redaction is under way or done: the personal data is gone or going */
+    bool has_error;          /* last_error is an object: a check has failed */
+    char *error_code;        /* last_error.code, or NULL */
+    char *user;              /* client_reference_id, else metadata.user_id, else NULL */
+    const char *user_source; /* which of them: "client_reference_id" or "metadata"; NULL without a user. On a static
+                                link anyone can choose the former */
+    char *email;             /* provided_details.email, else verified_outputs.email, else NULL; personal data */
+    json_t *outputs;         /* the chosen fields of verified_outputs that are there, or NULL; personal data */
 };
 
 #define SESSION_NOT_ONE 1

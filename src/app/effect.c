@@ -7,14 +7,21 @@ int effect_start(enum action action, struct effect_run *run, struct effect_resul
     static int (*const starts[ACTIONS])(struct effect_run *, struct effect_result *) = {
         [ACTION_EMAIL] = effect_email_start,
         [ACTION_ONBOARDING] = effect_onboarding_start,
+        [ACTION_POSTGRES] = effect_postgres_start,
     };
     *result = (struct effect_result){0};
     run->fetch = NULL;
+    run->recording = false;
     return starts[action](run, result);
 }
 
 bool effect_abandon(struct effect_run *run)
 {
+    if (run->recording) {
+        verification_abandon(run->tools->postgres, &run->verification);
+        run->recording = false;
+        return true;
+    }
     if (!run->fetch) {
         return false;
     }

@@ -5,6 +5,7 @@
 /* As effect_start(), one for each effect. */
 int effect_email_start(struct effect_run *run, struct effect_result *result);
 int effect_onboarding_start(struct effect_run *run, struct effect_result *result);
+int effect_postgres_start(struct effect_run *run, struct effect_result *result);
 
 /* Fills `result` with a failure and returns EFFECT_ENDED. */
 int effect_fail(struct effect_result *result, enum effect_outcome outcome, const char *reason, const char *error);

@@ -19,6 +19,7 @@
 #include "net/curl_library.h"
 #include "net/listener.h"
 #include "net/mail.h"
+#include "net/postgres_library.h"
 
 #define MAIL_THREADS 4
 #define MAILBOX 256
@@ -466,6 +467,9 @@ static int open_libraries(const struct server_options *options)
 {
     struct buffer fault = {0};
     int status = options->works ? curl_library_open(&fault) : 0;
+    if (status == 0 && options->works && secret_is_set(&options->settings->database_url)) {
+        status = postgres_library_open(&fault);
+    }
     if (status != 0) {
         log_error("a worker needs a library that is not there", LOG_TEXT("fault", buffer_text(&fault)));
     }

@@ -8,6 +8,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "app/database.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/version.h"
@@ -348,6 +349,22 @@ static void ignore(void *context)
     (void)context;
 }
 
+static int open_database(struct worker *worker)
+{
+    const struct settings *settings = worker->options.settings;
+    size_t loops = (size_t)settings->loops;
+    size_t share = (size_t)settings->postgres_connections / loops;
+    share += worker->options.loop < settings->postgres_connections % loops;
+    if (!secret_is_set(&settings->database_url)) {
+        return 0;
+    }
+    int status = database_open(worker->loop, settings, share > 0 ? share : 1, &worker->postgres);
+    if (status == 0 && worker->options.loop == 0) { /* once for all loops */
+        status = database_check(worker->postgres, &worker->schema_call);
+    }
+    return status;
+}
+
 static int open_parts(struct worker *worker)
 {
     const struct settings *settings = worker->options.settings;
@@ -371,6 +388,7 @@ static int open_parts(struct worker *worker)
     if (status == 0 && worker->options.mailer) {
         status = mail_outlet_open(worker->options.mailer, worker->loop, &worker->mail);
     }
+    status = status == 0 ? open_database(worker) : status;
     if (status == 0) {
         status = inbox_open(worker->loop, worker->options.queue, &inbox_options, &worker->inbox);
         worker->inbox_open = status == 0;
@@ -397,8 +415,8 @@ int worker_open(uv_loop_t *loop, const struct worker_options *options, struct wo
         close_parts(worker);
         return status;
     }
-    worker->tools =
-        (struct effect_tools){.settings = options->settings, .fetcher = worker->fetcher, .mail = worker->mail};
+    worker->tools = (struct effect_tools){
+        .settings = options->settings, .fetcher = worker->fetcher, .mail = worker->mail, .postgres = worker->postgres};
     worker->claim_at_ms = uv_now(loop); /* at once: what the last process left may be old enough */
     worker->renew_at_ms = uv_now(loop);
     wind(worker, uv_now(loop));
@@ -416,12 +434,15 @@ static void on_timer_closed(uv_handle_t *handle)
 static void close_parts(struct worker *worker)
 {
     worker->surrendering = true;
-    worker->open_parts = 1 + (worker->fetcher != NULL) + (worker->mail != NULL);
+    worker->open_parts = 1 + (worker->fetcher != NULL) + (worker->mail != NULL) + (worker->postgres != NULL);
     if (worker->fetcher) {
         fetcher_close(worker->fetcher, part_closed, worker);
     }
     if (worker->mail) {
         mail_outlet_close(worker->mail, part_closed, worker);
+    }
+    if (worker->postgres) {
+        postgres_close(worker->postgres, part_closed, worker);
     }
     uv_close((uv_handle_t *)&worker->tick, on_timer_closed);
 }

@@ -6,6 +6,7 @@
 #include "store/inbox.h"
 #include "store/lease.h"
 #include "store/rate.h"
+#include "store/schema.h"
 
 /* What worker.c and delivery.c share. The worker owns the deliveries. */
 struct worker {
@@ -14,6 +15,8 @@ struct worker {
     struct inbox *inbox;
     struct fetcher *fetcher;
     struct mail_outlet *mail;
+    struct postgres *postgres; /* NULL without DATABASE_URL */
+    struct schema_call schema_call;
     struct effect_tools tools;
     char consumer[128];
     char reader_name[160];

@@ -275,10 +275,8 @@ int setting_actions(const struct setting *setting, struct settings *settings, st
         for (size_t i = 0; i < list->count; i++) {
             again = again || list->items[i] == action;
         }
-        if (text_equal(word, TEXT("postgres"))) {
-            *fault = "names postgres, which this version does not have";
-        } else if (action == ACTIONS) {
-            *fault = "is not a list of email, onboarding";
+        if (action == ACTIONS) {
+            *fault = "is not a list of email, onboarding, postgres";
         } else if (again) {
             *fault = "names an action twice";
         }
@@ -378,6 +376,17 @@ int setting_color(const struct setting *setting, struct settings *settings, stru
         return 0;
     }
     return setting_copy(setting_field(settings, setting), value);
+}
+
+int setting_database(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
+{
+    *fault = setting_secret_fault(value);
+    if (!*fault && !text_starts_with(value, TEXT("postgresql://")) && !text_starts_with(value, TEXT("postgres://"))) {
+        *fault = "is not a URL that starts with postgresql://";
+    } else if (!*fault && setting_has_blank(value)) {
+        *fault = "has a blank in it: write %20";
+    }
+    return *fault ? 0 : secret_set(setting_field(settings, setting), value);
 }
 
 int setting_log_format(const struct setting *setting, struct settings *settings, struct text value, const char **fault)

@@ -13,7 +13,8 @@
 
 #define STEPS_MAXIMUM 3 /* a typing error; what is further away is another name */
 
-const char *const action_names[ACTIONS] = {[ACTION_EMAIL] = "email", [ACTION_ONBOARDING] = "onboarding"};
+const char *const action_names[ACTIONS] = {
+    [ACTION_EMAIL] = "email", [ACTION_ONBOARDING] = "onboarding", [ACTION_POSTGRES] = "postgres"};
 
 static void add_fault(struct buffer *faults, const struct setting *setting, const char *fault)
 {
@@ -163,12 +164,20 @@ static void require(bool there, struct buffer *faults, bool *faulty, const char 
 
 static bool action_is_possible(const struct settings *settings, enum action action)
 {
-    return action == ACTION_EMAIL ? settings->smtp_url != NULL : settings->onboarding_url != NULL;
+    const bool possible[ACTIONS] = {
+        [ACTION_EMAIL] = settings->smtp_url != NULL,
+        [ACTION_ONBOARDING] = settings->onboarding_url != NULL,
+        [ACTION_POSTGRES] = secret_is_set(&settings->database_url),
+    };
+    return possible[action];
 }
 
 static void resolve_actions(const struct settings *settings, struct action_list *list, const char *name,
                             struct buffer *faults, bool *faulty)
 {
+    static const char *const targets[ACTIONS] = {[ACTION_EMAIL] = "SMTP_URL",
+                                                 [ACTION_ONBOARDING] = "IDENTIHOOK_ONBOARDING_URL",
+                                                 [ACTION_POSTGRES] = "DATABASE_URL"};
     if (!list->given) {
         for (enum action action = 0; action < ACTIONS; action++) {
             if (action_is_possible(settings, action)) {
@@ -180,7 +189,7 @@ static void resolve_actions(const struct settings *settings, struct action_list 
     for (size_t i = 0; i < list->count; i++) {
         if (!action_is_possible(settings, list->items[i])) {
             buffer_append_format(faults, "%s names %s, which needs %s\n", name, action_names[list->items[i]],
-                                 list->items[i] == ACTION_EMAIL ? "SMTP_URL" : "IDENTIHOOK_ONBOARDING_URL");
+                                 targets[list->items[i]]);
             *faulty = true;
         }
     }
@@ -276,6 +285,7 @@ void settings_free(struct settings *settings)
     secret_clear(&settings->stripe_key);
     secret_clear(&settings->smtp_password);
     secret_clear(&settings->onboarding_secret);
+    secret_clear(&settings->database_url);
     redis_url_free(&settings->redis);
     char *strings[] = {
         settings->stripe_api_base, settings->stripe_api_version, settings->namespace,

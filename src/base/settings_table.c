@@ -157,7 +157,7 @@ const struct setting settings_table[] = {
      .help = "how long after an event Stripe may still be on its way to deliver it: until then it does not count as missed"},
     {.name = "IDENTIHOOK_ACTIONS_VERIFIED", .read = setting_actions, .offset = FIELD(actions_verified),
      .example = "email,onboarding",
-     .help = "what a verified session sets off, in order: email, onboarding; by default those whose target is "
+     .help = "what a verified session sets off, in order: email, onboarding, postgres; by default those whose target is "
              "configured; an empty value is none"},
     {.name = "IDENTIHOOK_ACTIONS_REQUIRES_INPUT", .read = setting_actions, .offset = FIELD(actions_requires_input),
      .example = "email,onboarding",
@@ -210,6 +210,19 @@ const struct setting settings_table[] = {
     {.name = "IDENTIHOOK_ONBOARDING_TIMEOUT", .read = setting_duration, .offset = FIELD(onboarding_timeout_ms),
      .fallback = "10s", .least = 100, .most = HOUR_MS, .example = "10s",
      .help = "how long one update may take"},
+    {.name = "DATABASE_URL", .read = setting_database, .offset = FIELD(database_url), .secret = true,
+     .example = "postgresql://identihook:secret@db.example.com/app?sslmode=verify-full",
+     .help = "PostgreSQL, for the row of each session: postgresql://user:password@host:port/database?sslmode=… as libpq "
+             "reads it; run 'identihook migrate' once"},
+    {.name = "IDENTIHOOK_POSTGRES_CONNECTIONS", .read = setting_count, .offset = FIELD(postgres_connections),
+     .fallback = "4", .least = 1, .most = 1000, .example = "4",
+     .help = "connections to PostgreSQL of this process at most, opened when needed; each loop has at least one"},
+    {.name = "IDENTIHOOK_POSTGRES_CONNECT_TIMEOUT", .read = setting_duration,
+     .offset = FIELD(postgres_connect_timeout_ms), .fallback = "5s", .least = 50, .most = HOUR_MS, .example = "5s",
+     .help = "how long it may take to connect and log in, and how long a row waits for a free connection"},
+    {.name = "IDENTIHOOK_POSTGRES_TIMEOUT", .read = setting_duration, .offset = FIELD(postgres_timeout_ms),
+     .fallback = "10s", .least = 50, .most = HOUR_MS, .example = "10s",
+     .help = "how long one statement may take, locks included; the server keeps it"},
     {.name = "SSL_CERT_FILE", .read = setting_text, .offset = FIELD(ca_file),
      .example = "/etc/ssl/certs/ca-certificates.crt",
      .help = "authorities (PEM file) to trust in outgoing TLS instead of the system's"},

@@ -15,6 +15,7 @@ const struct command command_table[] = {
     {"verify", "--payload FILE --header TEXT", "check a signature offline and say why it fails", verify_run},
     {"health", "[--ready] [--timeout MS]", "how the identihook of this machine is: for containers' health checks",
      health_run},
+    {"migrate", "[--dry-run]", "make the tables in PostgreSQL, or bring them up to date", migrate_run},
     {"version", "", "versions of identihook and its libraries", version_run},
     {NULL, NULL, NULL, NULL},
 };

@@ -10,6 +10,7 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "net/curl_library.h"
+#include "net/postgres_library.h"
 
 static void print_curl(void)
 {
@@ -19,6 +20,17 @@ static void print_curl(void)
         curl_library_close();
     } else {
         printf("%s\n", fault.data ? fault.data : "libcurl: out of memory");
+    }
+    buffer_free(&fault);
+}
+
+static void print_postgres(void)
+{
+    struct buffer fault = {0};
+    if (postgres_library_open(&fault) == 0) {
+        printf("libpq %d.%d\n", postgres_library_version() / 10000, postgres_library_version() % 10000);
+    } else {
+        printf("%s (only DATABASE_URL needs it)\n", fault.data ? fault.data : "libpq: out of memory");
     }
     buffer_free(&fault);
 }
@@ -39,6 +51,7 @@ int version_run(int argc, char **argv)
     printf("libuv %s\n", uv_version_string());
     printf("llhttp %d.%d.%d\n", LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH);
     print_curl();
+    print_postgres();
     printf("hiredis %d.%d.%d\n", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
     printf("jansson %s\n", jansson_version_str());
     printf("%s\n", OpenSSL_version(OPENSSL_VERSION));

@@ -53,6 +53,18 @@ static int copy_first(const json_t *one, const char *name, const json_t *other, 
     return status == 0 && !*copy ? copy_string(other, other_name, copy) : status;
 }
 
+static int copy_user(struct session *session, const json_t *json)
+{
+    int status = copy_string(json, "client_reference_id", &session->user);
+    session->user_source = session->user ? "client_reference_id" : NULL;
+    if (status < 0 || session->user) {
+        return status;
+    }
+    status = copy_string(json_object_get(json, "metadata"), "user_id", &session->user);
+    session->user_source = session->user ? "metadata" : NULL;
+    return status;
+}
+
 static int keep_outputs(const json_t *verified, unsigned chosen, json_t **outputs)
 {
     if (!json_is_object(verified) || chosen == 0) {
@@ -80,9 +92,7 @@ static int fill(struct session *session, const json_t *json, unsigned outputs)
     int status = copy_string(json, "id", &session->id);
     status = status == 0 ? copy_string(json, "status", &session->status_text) : status;
     status = status == 0 ? copy_string(error, "code", &session->error_code) : status;
-    status = status == 0
-                 ? copy_first(json, "client_reference_id", json_object_get(json, "metadata"), "user_id", &session->user)
-                 : status;
+    status = status == 0 ? copy_user(session, json) : status;
     status = status == 0
                  ? copy_first(json_object_get(json, "provided_details"), "email", verified, "email", &session->email)
                  : status;

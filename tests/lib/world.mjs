@@ -214,6 +214,7 @@ export class World {
       ...secrets.split(',').map((secret) => secret.replace(/^[^=]*=/, '')),
       this.key,
       onboarding,
+      this.settings.DATABASE_URL?.match(/:([^:@/]+)@/)?.[1],
       ...personalData(sessions),
     ];
     for (const word of words) assert.ok(!word || !logs.includes(word), `a log line tells ${JSON.stringify(word)}`);

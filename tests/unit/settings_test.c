@@ -160,7 +160,10 @@ static const struct {
     {"IDENTIHOOK_ACTIONS_VERIFIED", "fax", "list of"},
     {"IDENTIHOOK_ACTIONS_VERIFIED", "onboarding", "IDENTIHOOK_ONBOARDING_URL"},
     {"IDENTIHOOK_ACTIONS_VERIFIED", "email,email", "twice"},
-    {"IDENTIHOOK_ACTIONS_VERIFIED", "postgres", "postgres"},
+    {"IDENTIHOOK_ACTIONS_VERIFIED", "postgres", "DATABASE_URL"},
+    {"DATABASE_URL", "mysql://db/app", "postgresql://"},
+    {"DATABASE_URL", "postgresql://u:p w@db/app", "%20"},
+    {"IDENTIHOOK_POSTGRES_CONNECTIONS", "0", "1 to 1000"},
     {"IDENTIHOOK_VERIFIED_OUTPUTS", "shoe_size", "list of"},
     {"SMTP_URL", "mail.example.com", "smtp://"},
     {"SMTP_URL", "smtp://user:pass@h", "SMTP_USERNAME"},
@@ -242,7 +245,7 @@ START_TEST(names_of_others_are_none_of_its_business)
 {
     struct settings settings;
     minimal();
-    (void)setenv("DATABASE_URL", "postgresql://x", 1);
+    (void)setenv("DATABASE_HOST", "x", 1);
     (void)setenv("SMTP_HOST", "x", 1);
     (void)setenv("STRIPE_ACCOUNT", "x", 1);
     ck_assert_ptr_null(load(&settings, NULL));

@@ -1,0 +1,12 @@
+# Writes OUTPUT: one `static const char NAME_sql[]` per file in SQL. Run at build time (see CMakeLists.txt).
+set(text "/* Made by embed_sql.cmake from src/store/sql. */\n#pragma once\n")
+string(APPEND text "#pragma GCC diagnostic ignored \"-Woverlength-strings\" /* C11 promises no more than 4095 bytes */\n")
+foreach(file ${SQL})
+  get_filename_component(name "${file}" NAME_WE)
+  file(READ "${file}" source)
+  string(REPLACE "\\" "\\\\" source "${source}")
+  string(REPLACE "\"" "\\\"" source "${source}")
+  string(REPLACE "\n" "\\n\"\n    \"" source "${source}")
+  string(APPEND text "static const char ${name}_sql[] =\n    \"${source}\";\n\n")
+endforeach()
+file(WRITE "${OUTPUT}" "${text}")
