@@ -37,6 +37,8 @@ enum telemetry_listed {
     LISTED
 };
 
+enum telemetry_trimmed { TRIMMED_EVENTS, TRIMMED_OUTCOMES, TRIMMED };
+
 #define TELEMETRY_BUCKETS 14
 
 struct telemetry_histogram {
@@ -57,6 +59,8 @@ struct telemetry {
     _Atomic uint64_t reconciles[RESULTS];
     _Atomic uint64_t listed[LISTED];
     _Atomic uint64_t reconciled_to;     /* seconds since 1970; 0: not known */
+    _Atomic uint64_t trimmed[TRIMMED];  /* entries taken away, by stream */
+    _Atomic uint64_t groups_stalled;    /* now; 0 in all loops but the one that looks */
     _Atomic uint64_t in_process;        /* now */
     _Atomic uint64_t redis_ready;       /* 0 or 1, now */
     _Atomic uint64_t redis_connections; /* that are ready, at the last heartbeat */

@@ -89,6 +89,8 @@ struct settings {
 
     uint64_t dedupe_window_ms;
     uint64_t history_ms;
+    uint64_t trim_every_ms;
+    uint64_t group_stalled_ms;
     uint64_t concurrency;
     uint64_t max_attempts;
     uint64_t retry_base_ms;

@@ -26,6 +26,7 @@
  *   {NS}:attempts         hash    stream id -> failed tries of an event that is not finished
  *   {NS}:reconcile        hash    how far Stripe's list of events was gone through (`through`, s; `at`, ms), and who is
  *                                 at it (`holder`, `until`, ms)
+ *   {NS}:trimmer          string  which worker trims the streams, and how many groups it found stalled
  *   {NS}:rate:MODE        string  when the next read of Stripe's API is due (ms); MODE is live or test
  */
 #define KEYS_GROUP "identihook"
@@ -39,6 +40,7 @@ struct keys {
     char retry[96];
     char attempts[96];
     char reconcile[96];
+    char trimmer[96];
 };
 
 /* `namespace` is at most 64 bytes. */

@@ -135,6 +135,12 @@ static void render_work(const struct scrape *scrape)
     }
     head(scrape, "events_ended_total", "counter", "How tries of events ended.");
     labelled(scrape, "events_ended_total", "ending", endings, ENDINGS, offsetof(struct telemetry, endings));
+    static const char *const streams[TRIMMED] = {"events", "outcomes"};
+    head(scrape, "entries_trimmed_total", "counter", "Entries taken out of Redis after they had ended, by stream.");
+    labelled(scrape, "entries_trimmed_total", "stream", streams, TRIMMED, offsetof(struct telemetry, trimmed));
+    single(scrape, "groups_stalled", "gauge",
+           "Consumer groups of other services that do not acknowledge their entries.",
+           offsetof(struct telemetry, groups_stalled));
     single(scrape, "events_in_process", "gauge", "Events in process now.", offsetof(struct telemetry, in_process));
 }
 

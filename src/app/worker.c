@@ -383,12 +383,21 @@ static int open_parts(struct worker *worker)
         .on_ready = on_inbox_ready,
         .context = worker,
     };
+    struct trimmer_options trimmer_options = {
+        .settings = settings,
+        .queue = worker->options.queue,
+        .telemetry = worker->options.telemetry,
+        .consumer = worker->consumer,
+    };
     (void)snprintf(user_agent, sizeof(user_agent), "identihook/%s", version_text());
     int status = fetcher_create(worker->loop, &fetcher_options, &worker->fetcher);
     if (status == 0 && worker->options.mailer) {
         status = mail_outlet_open(worker->options.mailer, worker->loop, &worker->mail);
     }
     status = status == 0 ? open_database(worker) : status;
+    if (status == 0 && worker->options.loop == 0) {
+        status = trimmer_open(worker->loop, &trimmer_options, &worker->trimmer);
+    }
     if (status == 0) {
         status = inbox_open(worker->loop, worker->options.queue, &inbox_options, &worker->inbox);
         worker->inbox_open = status == 0;
@@ -434,7 +443,8 @@ static void on_timer_closed(uv_handle_t *handle)
 static void close_parts(struct worker *worker)
 {
     worker->surrendering = true;
-    worker->open_parts = 1 + (worker->fetcher != NULL) + (worker->mail != NULL) + (worker->postgres != NULL);
+    worker->open_parts = 1 + (worker->fetcher != NULL) + (worker->mail != NULL) + (worker->postgres != NULL) +
+                         (worker->trimmer != NULL);
     if (worker->fetcher) {
         fetcher_close(worker->fetcher, part_closed, worker);
     }
@@ -443,6 +453,9 @@ static void close_parts(struct worker *worker)
     }
     if (worker->postgres) {
         postgres_close(worker->postgres, part_closed, worker);
+    }
+    if (worker->trimmer) {
+        trimmer_close(worker->trimmer, part_closed, worker);
     }
     uv_close((uv_handle_t *)&worker->tick, on_timer_closed);
 }

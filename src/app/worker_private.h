@@ -1,6 +1,7 @@
 #pragma once
 
 #include "app/effect.h"
+#include "app/trimmer.h"
 #include "app/worker.h"
 #include "base/list.h"
 #include "store/inbox.h"
@@ -17,6 +18,7 @@ struct worker {
     struct mail_outlet *mail;
     struct postgres *postgres; /* NULL without DATABASE_URL */
     struct schema_call schema_call;
+    struct trimmer *trimmer; /* in the first loop alone */
     struct effect_tools tools;
     char consumer[128];
     char reader_name[160];

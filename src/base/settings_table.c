@@ -129,6 +129,13 @@ const struct setting settings_table[] = {
     {.name = "IDENTIHOOK_HISTORY", .read = setting_duration, .offset = FIELD(history_ms), .fallback = "2d",
      .least = 1000, .most = 3660 * DAY_MS, .example = "2d",
      .help = "how long it is kept what became of a finished event: its outcome, and which effects it had"},
+    {.name = "IDENTIHOOK_TRIM_EVERY", .read = setting_duration, .offset = FIELD(trim_every_ms), .fallback = "10s",
+     .least = 100, .most = DAY_MS, .example = "10s",
+     .help = "how often finished events that every consumer group has acknowledged are taken out of the stream"},
+    {.name = "IDENTIHOOK_GROUP_STALLED", .read = setting_duration, .offset = FIELD(group_stalled_ms), .fallback = "1d",
+     .least = 100, .most = 3660 * DAY_MS, .example = "1d",
+     .help = "a consumer group of another service that leaves an entry unacknowledged for this long is reported; nothing it "
+             "has not acknowledged is taken away"},
     {.name = "IDENTIHOOK_CONCURRENCY", .read = setting_count, .offset = FIELD(concurrency), .fallback = "64",
      .least = 1, .most = 10000, .example = "64",
      .help = "events in process at once in this process"},

@@ -1,5 +1,6 @@
 # Writes OUTPUT: one `static const char NAME_script[]` per Lua file in SCRIPTS. Run at build time (see CMakeLists.txt).
-# A script with the line "-- uses: NAME" has SHARED/NAME.lua before it. Comments are left out, lines keep their numbers.
+# A script with the line "-- uses: NAME" has SHARED/NAME.lua before it. They become lists of bytes, because a compiler need not
+# take strings of more than 4095; so they are to be plain ASCII.
 set(text "/* Made by embed.cmake from the Lua scripts in src/store/scripts. */\n#pragma once\n")
 foreach(script ${SCRIPTS})
   get_filename_component(name "${script}" NAME_WE)
@@ -8,10 +9,8 @@ foreach(script ${SCRIPTS})
     file(READ "${SHARED}/${CMAKE_MATCH_1}.lua" shared)
     string(PREPEND source "${shared}")
   endif()
-  string(REGEX REPLACE "(^|\n)--[^\n]*" "\\1" source "${source}")
-  string(REPLACE "\\" "\\\\" source "${source}")
-  string(REPLACE "\"" "\\\"" source "${source}")
-  string(REPLACE "\n" "\\n\"\n    \"" source "${source}")
-  string(APPEND text "static const char ${name}_script[] =\n    \"${source}\";\n\n")
+  string(HEX "${source}" bytes)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
+  string(APPEND text "static const char ${name}_script[] = {${bytes}0};\n\n")
 endforeach()
 file(WRITE "${OUTPUT}" "${text}")

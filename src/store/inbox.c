@@ -12,8 +12,7 @@
 #include "script_table.h"
 #include "store/entry.h"
 
-#define BLOCK_MS 2000                    /* how long one read waits in Redis: a dead connection is noticed soon after */
-#define CONSUMER_FORGOTTEN_MS "86400000" /* an empty consumer that has been idle for a day */
+#define BLOCK_MS 2000 /* how long one read waits in Redis: a dead connection is noticed soon after */
 
 /* A call to Redis of which one at a time is under way. */
 struct ask {
@@ -228,9 +227,9 @@ int inbox_claim(struct inbox *inbox, size_t count)
     char idle[24];
     (void)snprintf(limit, sizeof(limit), "%zu", count);
     (void)snprintf(idle, sizeof(idle), "%" PRIu64, inbox->options.claim_after_ms);
-    struct text arguments[] = {
-        text_of(keys->events), text_of(keys->attempts), TEXT(KEYS_GROUP),           text_of(inbox->options.consumer),
-        text_of(idle),         text_of(limit),          TEXT(CONSUMER_FORGOTTEN_MS)};
+    struct text arguments[] = {text_of(keys->events), text_of(keys->attempts),
+                               TEXT(KEYS_GROUP),      text_of(inbox->options.consumer),
+                               text_of(idle),         text_of(limit)};
     inbox->claim.call.callback = on_claim;
     return start(&inbox->claim, redis_script_call(queue_redis(inbox->queue), &inbox->claim.call, &script_claim, 2,
                                                   ARRAY_LENGTH(arguments), arguments));

@@ -14,6 +14,7 @@ void keys_init(struct keys *keys, const char *namespace)
     (void)snprintf(keys->retry, sizeof(keys->retry), "%sretry", keys->prefix);
     (void)snprintf(keys->attempts, sizeof(keys->attempts), "%sattempts", keys->prefix);
     (void)snprintf(keys->reconcile, sizeof(keys->reconcile), "%sreconcile", keys->prefix);
+    (void)snprintf(keys->trimmer, sizeof(keys->trimmer), "%strimmer", keys->prefix);
 }
 
 static void put(char **at, struct text text)

@@ -14,6 +14,7 @@ struct redis_script script_finish = {.name = "finish", .source = finish_script};
 struct redis_script script_retry = {.name = "retry", .source = retry_script};
 struct redis_script script_bury = {.name = "bury", .source = bury_script};
 struct redis_script script_surrender = {.name = "surrender", .source = surrender_script};
+struct redis_script script_trim = {.name = "trim", .source = trim_script};
 struct redis_script script_rate = {.name = "rate", .source = rate_script};
 struct redis_script script_backlog = {.name = "backlog", .source = backlog_script};
 struct redis_script script_search = {.name = "search", .source = search_script};
@@ -22,8 +23,8 @@ struct redis_script script_watermark_begin = {.name = "watermark_begin", .source
 struct redis_script script_watermark_keep = {.name = "watermark_keep", .source = watermark_keep_script};
 
 static struct redis_script *const scripts[] = {
-    &script_put,    &script_due,   &script_claim, &script_renew,     &script_open, &script_record,
-    &script_finish, &script_retry, &script_bury,  &script_surrender, &script_rate, &script_backlog,
+    &script_put,   &script_due,  &script_claim,     &script_renew, &script_open, &script_record,  &script_finish,
+    &script_retry, &script_bury, &script_surrender, &script_trim,  &script_rate, &script_backlog,
 };
 
 /* For operators, and twice a minute: prepared, but not loaded by every connection. The first call sends the source. */

@@ -13,6 +13,7 @@ extern struct redis_script script_finish;
 extern struct redis_script script_retry;
 extern struct redis_script script_bury;
 extern struct redis_script script_surrender;
+extern struct redis_script script_trim;
 extern struct redis_script script_rate;
 extern struct redis_script script_backlog;
 extern struct redis_script script_search;

@@ -13,6 +13,7 @@
 #include "store/inbox.h"
 #include "store/lease.h"
 #include "store/rate.h"
+#include "store/trim.h"
 
 /*
  * The store against a real Redis of its own, on a unix socket. Everything runs in the test's own process: one loop,
@@ -1079,6 +1080,210 @@ START_TEST(the_ledger_of_a_finished_event_is_kept_for_the_history_and_that_of_a_
 }
 END_TEST
 
+/* ---- trimming */
+
+struct trimming {
+    struct trim_call call;
+    struct trim_report report;
+    bool ended;
+};
+
+static void on_trimmed(struct trim_call *call, const struct trim_report *report)
+{
+    struct trimming *trimming = CONTAINER_OF(call, struct trimming, call);
+    ck_assert_ptr_nonnull(report);
+    trimming->report = *report;
+    trimming->ended = true;
+}
+
+static void step_trimming(struct trimming *trimming, const char *consumer, bool begins)
+{
+    trimming->ended = false;
+    trimming->call.callback = on_trimmed;
+    trimming->call.consumer = consumer;
+    trimming->call.every_ms = 50;
+    trimming->call.stalled_ms = 50;
+    trimming->call.begins = begins;
+    ck_assert_int_eq(trim_step(queue, &trimming->call), 0);
+    TURN_UNTIL(trimming->ended);
+}
+
+/* A whole run: how many events were taken away. The report is that of its beginning. */
+static uint64_t trim_all(struct trimming *trimming)
+{
+    *trimming = (struct trimming){.call.forgotten_ms = 3600000};
+    step_trimming(trimming, "me", true);
+    struct trim_report first = trimming->report;
+    uint64_t removed = first.events;
+    while (trimming->report.events > 0 || trimming->report.more) {
+        step_trimming(trimming, "me", false);
+        ck_assert(trimming->report.ours);
+        removed += trimming->report.events;
+    }
+    trimming->report = first;
+    return removed;
+}
+
+static bool is_in_stream(const struct lease *lease)
+{
+    return ask("XRANGE {test}:events %s %s", lease->entry->id.data, lease->entry->id.data) == 1;
+}
+
+START_TEST(what_has_ended_is_taken_away_and_nothing_else)
+{
+    static const struct job_fault fault = {.reason = "x", .error = "y"};
+    enum { DONE, RETRIED, DONE_BEHIND, WAITING, DEAD_BEHIND, IN_PROCESS, DONE_AT_LAST, COUNT };
+    struct taken taken;
+    struct operation operation;
+    struct trimming trimming;
+    struct lease leases[COUNT];
+    take_leases(&taken, "me", leases, COUNT);
+    ck_assert_int_eq(put_one("evt_unread"), QUEUE_PUT_QUEUED);
+    ck_assert_int_eq(open_lease(&leases[IN_PROCESS]), LEASE_DONE);
+    ck_assert_int_eq(open_lease(&leases[WAITING]), LEASE_WAITS);
+    OPERATE(operation, lease_finish(&leases[DONE], &operation.call, &ending));
+    OPERATE(operation, lease_retry(&leases[RETRIED], &operation.call, 60000, &fault));
+    OPERATE(operation, lease_finish(&leases[DONE_BEHIND], &operation.call, &ending));
+    OPERATE(operation, lease_bury(&leases[DEAD_BEHIND], &operation.call, &ending, &fault, 1));
+    OPERATE(operation, lease_finish(&leases[DONE_AT_LAST], &operation.call, &ending));
+    ck_assert_uint_eq(trim_all(&trimming), 4);
+    for (size_t i = 0; i < COUNT; i++) {
+        ck_assert(is_in_stream(&leases[i]) == (i == RETRIED || i == WAITING || i == IN_PROCESS));
+        free_entry(&leases[i]);
+    }
+    ck_assert_int_eq(ask("XLEN {test}:events"), 4);
+    ck_assert_int_eq(ask("XLEN {test}:outcomes"), 4); /* they are young */
+    ck_assert_uint_eq(trimming.report.group_count, 0);
+    close_inbox(&taken);
+}
+END_TEST
+
+START_TEST(very_many_are_taken_away_in_steps)
+{
+    struct taken taken;
+    struct trimming trimming;
+    open_inbox(&taken, "me");
+    (void)ask("EVAL %s 0",
+              "for i = 1, 5000 do redis.call('XADD', '{test}:events', i .. '-0', 'event', 'evt_' .. i) end");
+    (void)ask("XGROUP SETID {test}:events identihook $");
+    for (int i = 1; i <= 5000; i += i < 3000 ? 1000 : 2) { /* more than are looked through at once */
+        (void)ask("ZADD {test}:retry 9999999999999 %d-0", i);
+    }
+    long long kept = ask("ZCARD {test}:retry");
+    ck_assert_int_gt(kept, 500);
+    ck_assert_uint_eq(trim_all(&trimming), 5000 - (uint64_t)kept);
+    ck_assert_int_eq(ask("XLEN {test}:events"), kept);
+    (void)ask("DEL {test}:retry");
+    ck_assert_uint_gt(trim_all(&trimming), 0);
+    ck_assert_uint_le(trimming.report.events, 1000);
+    ck_assert_int_eq(ask("XLEN {test}:events"), 0);
+    close_inbox(&taken);
+}
+END_TEST
+
+START_TEST(nothing_is_taken_away_that_another_group_has_not_acknowledged)
+{
+    struct taken taken;
+    struct operation operation;
+    struct trimming trimming;
+    struct lease leases[3];
+    take_leases(&taken, "me", leases, 3);
+    (void)ask("XGROUP CREATE {test}:events billing 0");
+    for (size_t i = 0; i < 3; i++) {
+        OPERATE(operation, lease_finish(&leases[i], &operation.call, &ending));
+    }
+    ck_assert_uint_eq(trim_all(&trimming), 0); /* it has read nothing */
+    (void)ask("XREADGROUP GROUP billing one COUNT 2 STREAMS {test}:events >");
+    ck_assert_uint_eq(trim_all(&trimming), 0); /* nor acknowledged */
+    (void)ask("XACK {test}:events billing %s", leases[1].entry->id.data);
+    ck_assert_uint_eq(trim_all(&trimming), 1);
+    ck_assert(!is_in_stream(&leases[1]));
+    (void)ask("XACK {test}:events billing %s", leases[0].entry->id.data);
+    ck_assert_uint_eq(trim_all(&trimming), 1);
+    ck_assert(is_in_stream(&leases[2]));
+    (void)usleep(60000); /* it makes no progress, and time passes */
+    ck_assert_uint_eq(trim_all(&trimming), 0);
+    ck_assert_uint_eq(trimming.report.stalled, 1);
+    ck_assert_uint_eq(trimming.report.group_count, 1);
+    ck_assert_str_eq(trimming.report.groups[0].name, "billing");
+    ck_assert_str_eq(trimming.report.groups[0].stream, "events");
+    ck_assert_int_ge(trimming.report.groups[0].age_ms, 50);
+    (void)ask("XGROUP DESTROY {test}:events billing");
+    ck_assert_uint_eq(trim_all(&trimming), 1);
+    ck_assert_uint_eq(trimming.report.stalled, 0);
+    for (size_t i = 0; i < 3; i++) {
+        free_entry(&leases[i]);
+    }
+    close_inbox(&taken);
+}
+END_TEST
+
+START_TEST(nothing_is_taken_away_while_our_group_is_gone)
+{
+    struct taken taken;
+    struct trimming trimming;
+    open_inbox(&taken, "me");
+    (void)ask("XADD {test}:events 1-0 event evt_1");
+    (void)ask("XGROUP CREATE {test}:events billing $");
+    (void)ask("XGROUP DESTROY {test}:events identihook");
+    ck_assert_uint_eq(trim_all(&trimming), 0);
+    (void)ask("XGROUP CREATE {test}:events identihook 0");
+    ck_assert_uint_eq(trim_all(&trimming), 0);
+    close_inbox(&taken);
+}
+END_TEST
+
+START_TEST(outcomes_are_kept_for_the_history_and_until_they_are_acknowledged)
+{
+    struct trimming trimming;
+    (void)ask("XADD {test}:outcomes 1-0 event evt_1");
+    (void)ask("XADD {test}:outcomes 2-0 event evt_2");
+    (void)ask("XADD {test}:outcomes * event evt_3");
+    (void)ask("XGROUP CREATE {test}:outcomes billing 1-0");
+    (void)trim_all(&trimming);
+    ck_assert_int_eq(ask("XLEN {test}:outcomes"), 2);
+    ck_assert_str_eq(trimming.report.groups[0].stream, "outcomes");
+    (void)ask("XGROUP SETID {test}:outcomes billing $");
+    (void)trim_all(&trimming);
+    ck_assert_int_eq(ask("XLEN {test}:outcomes"), 1);
+}
+END_TEST
+
+START_TEST(one_of_the_fleet_trims_until_it_is_gone)
+{
+    struct trimming first = {.call.forgotten_ms = 3600000};
+    struct trimming second = first;
+    step_trimming(&first, "first", true);
+    ck_assert(first.report.ours);
+    step_trimming(&second, "second", true);
+    ck_assert(!second.report.ours);
+    step_trimming(&first, "first", true);
+    ck_assert(first.report.ours);
+    ck_assert_int_gt(ask("PTTL {test}:trimmer"), 0);
+    ck_assert_int_le(ask("PTTL {test}:trimmer"), 1000);
+    (void)ask("DEL {test}:trimmer");
+    step_trimming(&second, "second", true);
+    ck_assert(second.report.ours);
+}
+END_TEST
+
+START_TEST(consumers_that_left_are_forgotten_but_not_what_they_hold)
+{
+    struct taken taken;
+    struct trimming trimming;
+    struct lease lease = take_lease(&taken, "holder");
+    (void)ask("XGROUP CREATECONSUMER {test}:events identihook empty");
+    ck_assert_int_eq(ask("XINFO CONSUMERS {test}:events identihook"), 2);
+    (void)trim_all(&trimming);
+    ck_assert_int_eq(ask("XINFO CONSUMERS {test}:events identihook"), 2); /* it may be there again */
+    trimming = (struct trimming){.call.forgotten_ms = 0};
+    step_trimming(&trimming, "me", true);
+    ck_assert_int_eq(ask("XINFO CONSUMERS {test}:events identihook"), 1);
+    ck_assert_int_eq(ask("XPENDING {test}:events identihook - + 10 holder"), 1);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
 /* ---- the backlog and the rate */
 
 struct backlog_answer {
@@ -1185,6 +1390,13 @@ static void fill(TCase *tests)
     tcase_add_test(tests, a_finished_event_is_not_carried_out_again_when_the_group_is_made_anew);
     tcase_add_test(tests, a_finished_event_that_is_added_again_on_purpose_is_carried_out);
     tcase_add_test(tests, the_ledger_of_a_finished_event_is_kept_for_the_history_and_that_of_a_dead_one_for_ever);
+    tcase_add_test(tests, what_has_ended_is_taken_away_and_nothing_else);
+    tcase_add_test(tests, very_many_are_taken_away_in_steps);
+    tcase_add_test(tests, nothing_is_taken_away_that_another_group_has_not_acknowledged);
+    tcase_add_test(tests, nothing_is_taken_away_while_our_group_is_gone);
+    tcase_add_test(tests, outcomes_are_kept_for_the_history_and_until_they_are_acknowledged);
+    tcase_add_test(tests, one_of_the_fleet_trims_until_it_is_gone);
+    tcase_add_test(tests, consumers_that_left_are_forgotten_but_not_what_they_hold);
     tcase_add_test(tests, the_backlog_counts_what_waits_where);
     tcase_add_test(tests, the_rate_gives_each_caller_its_own_moment);
 }
