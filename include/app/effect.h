@@ -2,6 +2,7 @@
 
 #include <stdint.h>
 
+#include "app/mail_writer.h"
 #include "base/attributes.h"
 #include "base/settings.h"
 #include "core/job.h"
@@ -29,8 +30,9 @@ struct effect_result {
 struct effect_tools {
     const struct settings *settings;
     struct fetcher *fetcher;
-    struct mail_outlet *mail;  /* NULL without SMTP_URL */
-    struct postgres *postgres; /* NULL without DATABASE_URL */
+    struct mail_outlet *mail;   /* NULL without SMTP_URL */
+    struct mail_writer *writer; /* NULL without SMTP_URL */
+    struct postgres *postgres;  /* NULL without DATABASE_URL */
 };
 
 /* One effect under way; embedded by the caller, and left in place until it has ended or was abandoned. */

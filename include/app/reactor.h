@@ -25,6 +25,7 @@ struct reactor;
 struct reactor_options {
     const struct settings *settings; /* outlives the reactor */
     struct mailer *mailer;           /* NULL without SMTP_URL; outlives the reactor */
+    struct mail_writer *writer;      /* the same */
     unsigned number;
     bool ingests;
     bool works;

@@ -4,6 +4,7 @@
 
 #include <uv.h>
 
+#include "app/mail_writer.h"
 #include "app/telemetry.h"
 #include "base/attributes.h"
 #include "base/settings.h"
@@ -23,7 +24,8 @@ struct worker;
 struct worker_options {
     const struct settings *settings; /* this and the others outlive the worker */
     struct queue *queue;
-    struct mailer *mailer; /* NULL without SMTP_URL */
+    struct mailer *mailer;      /* NULL without SMTP_URL */
+    struct mail_writer *writer; /* NULL without SMTP_URL */
     struct telemetry *telemetry;
     unsigned loop;      /* the loop's number */
     size_t concurrency; /* at least 1 */

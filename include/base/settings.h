@@ -113,6 +113,8 @@ struct settings {
     uint64_t smtp_timeout_ms;
     char *mail_from;
     char *mail_reply_to; /* NULL: the sender */
+    char *mail_templates; /* NULL: only the built-in ones */
+    char *mail_locale_key;
     char *retry_page;
     char *alternative_page;
     char *support_address; /* bare */

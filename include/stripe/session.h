@@ -45,6 +45,7 @@ struct session {
     const char *user_source; /* which of them: "client_reference_id" or "metadata"; NULL without a user. On a static
                                 link anyone can choose the former */
     char *email;             /* provided_details.email, else verified_outputs.email, else NULL; personal data */
+    json_t *metadata;        /* what the application put there, or NULL */
     json_t *outputs;         /* the chosen fields of verified_outputs that are there, or NULL; personal data */
 };
 
@@ -55,6 +56,9 @@ struct session {
  * -ENOMEM. *session is the caller's, and NULL unless 0.
  */
 MUST_CHECK int session_parse(struct text body, unsigned outputs, struct session **session);
+
+/* The string of that name in the metadata, borrowed; NULL when there is none. */
+const char *session_metadata(const struct session *session, const char *name);
 
 /* Overwrites what is personal, then frees. NULL is fine. */
 void session_free(struct session *session);

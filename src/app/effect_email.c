@@ -1,9 +1,6 @@
 #include <errno.h>
 
 #include "base/clock.h"
-#include "base/mail_address.h"
-#include "core/mail_message.h"
-#include "core/mail_text.h"
 #include "effect_private.h"
 
 static void on_sent(void *context, const struct mail_result *sent)
@@ -30,60 +27,55 @@ static void on_sent(void *context, const struct mail_result *sent)
     run->ended(run, &result);
 }
 
-static int write_text(const struct effect_run *run, struct mail_text *text)
+/* The answer to what the writer or the mailbox did not take. */
+static int fail(struct effect_result *result, int status)
 {
-    if (run->entry->kind == EVENT_VERIFIED) {
-        return mail_text_verified(text);
+    switch (status) {
+    case MAIL_WRITER_BAD_SENDER:
+        return effect_fail(result, EFFECT_TRANSIENT, "bad_sender",
+                           "IDENTIHOOK_MAIL_FROM or IDENTIHOOK_MAIL_REPLY_TO is not an address: correct it and "
+                           "restart");
+    case MAIL_WRITER_BAD_RECIPIENT:
+        return effect_fail(result, EFFECT_PERMANENT, "bad_email_address",
+                           "the session's e-mail address is not one that mail can be sent to");
+    case MAIL_WRITER_TOO_LONG:
+        return effect_fail(result, EFFECT_TRANSIENT, "mail_too_long",
+                           "a template writes more than 256 KiB: correct it and send SIGHUP");
+    case -EAGAIN:
+        return effect_fail(result, EFFECT_TRANSIENT, "email_deferred", "too many mails wait for the SMTP server");
+    default:
+        return effect_fail(result, EFFECT_TRANSIENT, "email_deferred", "out of memory");
     }
-    return mail_text_failed(text, error_code_find(run->session->error_code), run->tools->settings->retry_page);
 }
 
-static int send_message(struct effect_run *run, const struct mail_message *message, struct text from, struct text to)
+static int post(struct effect_run *run, const struct written_mail *written)
 {
-    struct buffer bytes = {0};
-    int status = mail_message_write(message, &bytes);
-    if (status == 0) {
-        struct mail mail = {.from = from, .to = to, .message = buffer_text(&bytes)};
-        status = mail_send(run->tools->mail, &mail, on_sent, run);
-    }
-    buffer_wipe(&bytes);
-    return status;
+    struct mail mail = {
+        .from = text_of(written->from), .to = text_of(written->to), .message = buffer_text(&written->message)};
+    return mail_send(run->tools->mail, &mail, on_sent, run);
 }
 
 int effect_email_start(struct effect_run *run, struct effect_result *result)
 {
-    struct text from;
-    struct text to;
-    if (!run->session->email) {
+    const struct session *session = run->session;
+    if (!session->email) {
         return effect_fail(
             result, EFFECT_PERMANENT, "no_email_address",
             "the session has no e-mail address: give provided_details[email] when sessions are created, or take "
             "email out of the actions");
     }
-    if (mail_address_find(text_of(run->tools->settings->mail_from), &from) < 0) {
-        return effect_fail(result, EFFECT_TRANSIENT, "bad_sender",
-                           "IDENTIHOOK_MAIL_FROM is not an address: correct it and restart");
-    }
-    if (mail_address_find(text_of(run->session->email), &to) < 0) {
-        return effect_fail(result, EFFECT_PERMANENT, "bad_email_address",
-                           "the session's e-mail address is not one that mail can be sent to");
-    }
-    struct mail_text text;
-    int status = write_text(run, &text);
-    if (status == 0) {
-        struct mail_message message = {.from = text_of(run->tools->settings->mail_from),
-                                       .to = to,
-                                       .event = run->entry->event,
-                                       .subject = text.subject,
-                                       .plain = buffer_text(&text.plain),
-                                       .html = buffer_text(&text.html),
-                                       .date = clock_wall_seconds()};
-        status = send_message(run, &message, from, to);
-    }
-    mail_text_free(&text);
-    if (status == 0) {
-        return 0;
-    }
-    return effect_fail(result, EFFECT_TRANSIENT, "email_deferred",
-                       status == -EAGAIN ? "too many mails wait for the SMTP server" : "out of memory");
+    struct mail_order order = {
+        .kind = run->entry->kind == EVENT_VERIFIED ? MAIL_VERIFIED : MAIL_REQUIRES_INPUT,
+        .code = error_code_find(session->error_code),
+        .locale = session_metadata(session, run->tools->settings->mail_locale_key),
+        .livemode = session->livemode,
+        .to = text_of(session->email),
+        .event = run->entry->event,
+        .date = clock_wall_seconds(),
+    };
+    struct written_mail written;
+    int status = mail_writer_write(run->tools->writer, &order, &written);
+    status = status == 0 ? post(run, &written) : status;
+    buffer_wipe(&written.message);
+    return status == 0 ? 0 : fail(result, status);
 }

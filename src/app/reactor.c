@@ -317,6 +317,7 @@ static int open_work(struct reactor *reactor)
         .settings = reactor->options.settings,
         .queue = reactor->queue,
         .mailer = reactor->options.mailer,
+        .writer = reactor->options.writer,
         .telemetry = &reactor->telemetry,
         .loop = reactor->options.number,
         .concurrency = reactor->options.concurrency,

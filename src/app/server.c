@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "app/admin.h"
+#include "app/mail_writer.h"
 #include "app/reactor.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -33,6 +34,7 @@ struct server {
     uv_signal_t hangup;
     uv_timer_t drain_delay;
     uv_timer_t watchdog;
+    struct mail_writer *writer; /* NULL: no mails */
     struct mailer *mailer;
     struct tls_context *tls;         /* NULL: plain HTTP */
     struct address_table *addresses; /* NULL: no limit by address */
@@ -179,16 +181,11 @@ static void give_tls(struct server *server, const struct settings *settings)
     log_info("certificate reloaded", LOG_STRING("file", settings->tls_certificate));
 }
 
-/* False when everything stays as it was, because the settings are faulty. */
-static bool reload(struct server *server)
+/* False when they stay as they were, because the settings are faulty. */
+static bool reload_secrets(struct server *server)
 {
     struct settings fresh;
     struct buffer faults = {0};
-    if (!server->options.ingests) {
-        log_info("nothing to reload: only secrets and certificates of the webhook listener are",
-                 LOG_STRING("signal", "SIGHUP"));
-        return true;
-    }
     int status = settings_load(&fresh, SETTINGS_FOR_INGEST, server->options.env_file, &faults);
     if (status == 0) {
         give_keys(server, &fresh);
@@ -201,6 +198,33 @@ static bool reload(struct server *server)
     settings_free(&fresh);
     buffer_free(&faults);
     return status == 0;
+}
+
+/* False when they stay as they were, because they are faulty. */
+static bool reload_templates(struct server *server)
+{
+    struct buffer faults = {0};
+    int status = mail_writer_reload(server->writer, &faults);
+    if (status == 0) {
+        log_info("mail templates reloaded", LOG_STRING("folder", server->options.settings->mail_templates));
+    } else {
+        log_error("the mail templates are faulty, and stay as they were", LOG_TEXT("faults", buffer_text(&faults)));
+    }
+    buffer_free(&faults);
+    return status == 0;
+}
+
+static bool reload(struct server *server)
+{
+    bool has_secrets = server->options.ingests;
+    bool has_templates = server->writer && server->options.settings->mail_templates;
+    if (!has_secrets && !has_templates) {
+        log_info("nothing to reload: only secrets and certificates of the webhook listener and mail templates are",
+                 LOG_STRING("signal", "SIGHUP"));
+    }
+    bool secrets = !has_secrets || reload_secrets(server);
+    bool templates = !has_templates || reload_templates(server);
+    return secrets && templates;
 }
 
 static void on_hangup(uv_signal_t *handle, int number)
@@ -230,6 +254,7 @@ static int open_reactor(struct server *server, const struct endpoint *endpoint, 
     struct reactor_options options = {
         .settings = settings,
         .mailer = server->mailer,
+        .writer = server->writer,
         .number = (unsigned)number,
         .ingests = server->options.ingests,
         .works = server->options.works,
@@ -283,6 +308,19 @@ static int start_reactors(struct server *server)
     return status;
 }
 
+static int open_writer(struct server *server)
+{
+    struct buffer faults = {0};
+    int status = mail_writer_open(server->options.settings, &server->writer, &faults);
+    if (status == MAIL_WRITER_FAULTY) {
+        log_error("the mail templates are faulty: check IDENTIHOOK_MAIL_TEMPLATES",
+                  LOG_TEXT("faults", buffer_text(&faults)));
+        status = -ENOTSUP;
+    }
+    buffer_free(&faults);
+    return status;
+}
+
 static int start_mailer(struct server *server)
 {
     static const enum mail_tls modes[] = {[STARTTLS_WHEN_OFFERED] = MAIL_TLS_WHEN_OFFERED,
@@ -303,7 +341,8 @@ static int start_mailer(struct server *server)
         .threads = MAIL_THREADS,
         .mailbox = MAILBOX,
     };
-    return mailer_start(&options, &server->mailer);
+    int status = open_writer(server);
+    return status == 0 ? mailer_start(&options, &server->mailer) : status;
 }
 
 static int open_admin(struct server *server)
@@ -498,6 +537,7 @@ int server_run(const struct server_options *options)
     (void)uv_run(&server.loop, UV_RUN_DEFAULT);
     free_reactors(&server);
     mailer_stop(server.mailer);
+    mail_writer_close(server.writer);
     tls_context_release(server.tls);
     address_table_free(server.addresses);
     admin_free(&server.admin);

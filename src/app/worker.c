@@ -425,7 +425,12 @@ int worker_open(uv_loop_t *loop, const struct worker_options *options, struct wo
         return status;
     }
     worker->tools = (struct effect_tools){
-        .settings = options->settings, .fetcher = worker->fetcher, .mail = worker->mail, .postgres = worker->postgres};
+        .settings = options->settings,
+        .fetcher = worker->fetcher,
+        .mail = worker->mail,
+        .writer = options->writer,
+        .postgres = worker->postgres,
+    };
     worker->claim_at_ms = uv_now(loop); /* at once: what the last process left may be old enough */
     worker->renew_at_ms = uv_now(loop);
     wind(worker, uv_now(loop));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/environment.h"
+#include "base/mail_address.h"
 #include "base/settings_table.h"
 
 #define STEPS_MAXIMUM 3 /* a typing error; what is further away is another name */
@@ -221,6 +222,17 @@ static bool resolve(struct settings *settings, struct buffer *faults)
     return faulty;
 }
 
+/* Mails and pages speak in the name that the mails come from. */
+static int default_brand(struct settings *settings)
+{
+    struct text name = mail_address_name(text_of(settings->mail_from));
+    if (settings->brand_name || name.length == 0) {
+        return 0;
+    }
+    settings->brand_name = text_copy(name);
+    return settings->brand_name ? 0 : -ENOMEM;
+}
+
 static bool is_missing(const struct settings *settings, const struct setting *setting)
 {
     return setting->need == SETTINGS_FOR_INGEST ? settings->webhook_secret_count == 0
@@ -261,6 +273,9 @@ static int read_table(struct settings *settings, unsigned needs, const struct en
     if (!faulty) {
         faulty = resolve(settings, faults);
     }
+    if (default_brand(settings) < 0) {
+        return -ENOMEM;
+    }
     return faulty || check.faulty ? SETTINGS_FAULTY : 0;
 }
 
@@ -294,7 +309,7 @@ void settings_free(struct settings *settings)
         settings->mail_from,       settings->retry_page,         settings->onboarding_url,
         settings->ca_file,         settings->mail_reply_to,      settings->alternative_page,
         settings->support_address, settings->brand_name,         settings->brand_color,
-        settings->brand_logo_url,
+        settings->brand_logo_url,  settings->mail_templates,     settings->mail_locale_key,
     };
     for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
         free(strings[i]);

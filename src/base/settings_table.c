@@ -190,6 +190,13 @@ const struct setting settings_table[] = {
     {.name = "IDENTIHOOK_MAIL_REPLY_TO", .read = setting_mail_from, .offset = FIELD(mail_reply_to),
      .example = "Example Help <help@example.com>",
      .help = "where answers to the mails go; to the sender when it is not set"},
+    {.name = "IDENTIHOOK_MAIL_TEMPLATES", .read = setting_text, .offset = FIELD(mail_templates),
+     .example = "/etc/identihook/mails",
+     .help = "folder with mail templates of your own, used file by file instead of the built-in ones, and with a folder "
+             "for each further language (de, pt-BR); reloaded on SIGHUP"},
+    {.name = "IDENTIHOOK_MAIL_LOCALE_KEY", .read = setting_word, .offset = FIELD(mail_locale_key),
+     .fallback = "locale", .example = "locale",
+     .help = "the key in a session's metadata that says which language its mails are to be in"},
     {.name = "IDENTIHOOK_RETRY_PAGE", .read = setting_http_url, .offset = FIELD(retry_page),
      .example = "https://example.com/verify",
      .help = "your own page where a person tries again; mails link to it, never to Stripe"},

@@ -102,6 +102,7 @@ static int fill(struct session *session, const json_t *json, unsigned outputs)
     }
     if (status == 0) {
         session->status = status_of(session->status_text);
+        session->metadata = json_incref(json_object_get(json, "metadata"));
     }
     return status;
 }
@@ -127,6 +128,11 @@ int session_parse(struct text body, unsigned outputs, struct session **parsed)
     return 0;
 }
 
+const char *session_metadata(const struct session *session, const char *name)
+{
+    return json_string_value(json_object_get(session->metadata, name));
+}
+
 static void wipe(char *string)
 {
     if (string) {
@@ -145,6 +151,7 @@ void session_free(struct session *session)
     free(session->error_code);
     free(session->user);
     wipe(session->email);
+    json_decref(session->metadata);
     json_decref(session->outputs);
     free(session);
 }

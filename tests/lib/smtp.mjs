@@ -88,6 +88,7 @@ export class Smtp {
           },
           from: mail.from?.text,
           to: mail.to?.text,
+          replyTo: mail.replyTo?.text,
           subject: mail.subject,
           messageId: mail.messageId,
           text: mail.text,

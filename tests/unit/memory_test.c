@@ -6,7 +6,7 @@
 #include "base/redis_url.h"
 #include "base/settings.h"
 #include "core/mail_message.h"
-#include "core/mail_text.h"
+#include "core/mail_templates.h"
 #include "core/onboarding.h"
 #include "core/standard_webhook.h"
 #include "stripe/api.h"
@@ -112,17 +112,50 @@ static int read_redis_url(void)
     return status;
 }
 
+static int read_templates(void)
+{
+    static const struct mail_template_file files[] = {
+        {.path = "a",
+         .locale = "",
+         .name = "verified.txt",
+         .content = TEXT("{{#brand.name}}{{brand.name}}{{/brand.name}}")},
+        {.path = "b", .locale = "", .name = "reasons.txt", .content = TEXT("abandoned.title: x")},
+    };
+    struct mail_templates *templates;
+    struct buffer faults = {0};
+    int status = mail_templates_create(files, ARRAY_LENGTH(files), &templates, &faults);
+    mail_templates_free(templates);
+    buffer_free(&faults);
+    return status;
+}
+
+static int refuse_template(void)
+{
+    static const struct mail_template_file file = {
+        .path = "a", .locale = "", .name = "verified.txt", .content = TEXT("{{x}}")};
+    struct mail_templates *templates;
+    struct buffer faults = {0};
+    int status = mail_templates_create(&file, 1, &templates, &faults);
+    buffer_free(&faults);
+    return status == MAIL_TEMPLATES_FAULTY ? 0 : status;
+}
+
+static struct mail_templates *built_in; /* made before allocations fail */
+
 static int write_mail(void)
 {
+    struct settings settings = {.brand_color = "#000000", .retry_page = "https://x/"};
+    struct mail_facts facts = {
+        .settings = &settings, .kind = MAIL_REQUIRES_INPUT, .code = error_code_find("document_expired")};
     struct mail_text text;
     struct buffer out = {0};
-    int status = mail_text_failed(&text, error_code_find("document_expired"), "https://x/");
+    int status = mail_templates_write(built_in, &facts, &text);
     if (status == 0) {
-        struct mail_message message = {.from = TEXT("Zo\xc3\xab <a@b>"),
-                                       .to = TEXT("c@d"),
+        struct mail_message message = {.from = {TEXT("Zo\xc3\xab"), TEXT("a@b")},
+                                       .to = {.address = TEXT("c@d")},
                                        .event = TEXT("evt_1"),
-                                       .subject = text.subject,
-                                       .plain = buffer_text(&text.plain),
+                                       .subject = buffer_text(&text.subject),
+                                       .plain = TEXT("\xc3\xab\xc3\xab"),
                                        .html = buffer_text(&text.html)};
         status = mail_message_write(&message, &out);
     }
@@ -166,9 +199,12 @@ static const struct {
     int (*run)(void);
     bool may_do_without;
 } subjects[] = {
-    {"signature keys", make_keys, false}, {"a sample", make_sample, false},       {"a session", read_session, true},
-    {"an API URL", make_url, false},      {"a Redis URL", read_redis_url, false}, {"a mail", write_mail, false},
-    {"an update", write_update, true},    {"a signature", sign_update, false},    {"settings", read_settings, false},
+    {"signature keys", make_keys, false},   {"a sample", make_sample, false},
+    {"a session", read_session, true},      {"an API URL", make_url, false},
+    {"a Redis URL", read_redis_url, false}, {"a mail", write_mail, false},
+    {"templates", read_templates, false},   {"a faulty template", refuse_template, false},
+    {"an update", write_update, true},      {"a signature", sign_update, false},
+    {"settings", read_settings, false},
 };
 
 START_TEST(each_allocation_may_fail)
@@ -178,6 +214,8 @@ START_TEST(each_allocation_may_fail)
     (void)setenv("SMTP_URL", "smtp://h", 1);
     (void)setenv("IDENTIHOOK_MAIL_FROM", "a@b", 1);
     json_set_alloc_funcs(__wrap_malloc, free);
+    struct buffer none = {0};
+    ck_assert_int_eq(mail_templates_create(NULL, 0, &built_in, &none), 0);
     ck_assert_int_eq(subjects[_i].run(), 0);
     for (long failing = 0;; failing++) {
         allowed = failing;

@@ -1,0 +1,137 @@
+// What the mails say, in whose words and in which language.
+
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { describe, test } from 'node:test';
+
+import { World } from '../lib/world.mjs';
+
+/** A folder with these files, which goes with the test. */
+async function templates(t, files) {
+  const path = await mkdtemp(join(tmpdir(), 'identihook-mails-'));
+  t.after(() => rm(path, { recursive: true }));
+  await write(path, files);
+  return path;
+}
+
+async function write(path, files) {
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(dirname(join(path, name)), { recursive: true });
+    await writeFile(join(path, name), text);
+  }
+}
+
+const GERMAN = {
+  'de/verified.subject': 'Ihre Identität ist bestätigt\n',
+  'de/verified.txt': 'Guten Tag,\n{{#brand.name}}\n\n{{brand.name}}\n{{/brand.name}}\n',
+  'de/verified.html': '<html lang="{{locale}}"><p>Guten Tag</p></html>',
+};
+
+async function mailOf(world, session, event) {
+  assert.equal((await world.carry(event)).outcome, 'done');
+  const [mail] = world.mailsTo(session);
+  return mail;
+}
+
+describe('a mail', { concurrency: 8 }, () => {
+  test('carries the brand, the help address, where answers go, and is marked as automatic', async (t) => {
+    const world = await World.open(t, {
+      settings: {
+        IDENTIHOOK_MAIL_FROM: '"Bücher & Söhne, Inc." <identity@bücher.example>',
+        IDENTIHOOK_MAIL_REPLY_TO: 'Hilfe <hilfe@bücher.example>',
+        IDENTIHOOK_SUPPORT_ADDRESS: 'help@shop.example',
+        IDENTIHOOK_BRAND_COLOR: '#ffd400',
+        IDENTIHOOK_BRAND_LOGO_URL: 'https://cdn.shop.example/logo.png',
+      },
+    });
+    const { session, event } = world.pair('requires_input', { last_error: { code: 'abandoned', reason: null } });
+    const mail = await mailOf(world, session, event);
+    assert.equal(mail.from, '"Bücher & Söhne, Inc." <identity@bücher.example>');
+    assert.match(mail.raw, /^From: .*\r?\n? <identity@xn--bcher-kva\.example>\r$/m);
+    assert.equal(mail.messageId, `<${event.id}.email@xn--bcher-kva.example>`);
+    assert.equal(mail.replyTo, '"Hilfe" <hilfe@bücher.example>');
+    assert.equal(mail.header('auto-submitted'), 'auto-generated');
+    assert.equal(mail.header('mime-version'), '1.0');
+    assert.ok(Math.abs(Date.now() - mail.header('date')) < 60_000);
+    assert.equal(mail.subject, 'Your identity check is not finished');
+    assert.match(mail.text, /help@shop\.example/);
+    assert.match(mail.text, /Bücher & Söhne, Inc\./);
+    assert.match(mail.html, /mailto:help@shop\.example/);
+    assert.match(mail.html, /src="https:\/\/cdn\.shop\.example\/logo\.png" alt="Bücher &amp; Söhne, Inc\."/);
+    assert.match(mail.html, /background-color:#ffd400; color:#000000;/);
+    assert.ok(mail.raw.split('\r\n').every((line) => line.length <= 78 && /^[\t -~]*$/.test(line)));
+  });
+
+  test('sends those who declined to the other way, where there is one', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_ALTERNATIVE_PAGE: 'https://shop.example/otherwise' } });
+    const { session, event } = world.pair('requires_input', { last_error: { code: 'consent_declined', reason: 'x' } });
+    const mail = await mailOf(world, session, event);
+    for (const body of [mail.text, mail.html]) {
+      assert.match(body, /https:\/\/shop\.example\/otherwise/);
+      assert.doesNotMatch(body, /shop\.example\/verify|again/i);
+    }
+    assert.match(world.updatesOf(event)[0].reason.message, /another way/);
+  });
+
+  test('is in the language that the metadata ask for, else in the default one', async (t) => {
+    const folder = await templates(t, { ...GERMAN, 'verified.txt': 'In our own words.\n' });
+    const world = await World.open(t, {
+      settings: { IDENTIHOOK_MAIL_TEMPLATES: folder, IDENTIHOOK_MAIL_LOCALE_KEY: 'language' },
+    });
+    const german = world.pair('verified', { metadata: { language: 'de-AT' } });
+    const mail = await mailOf(world, german.session, german.event);
+    assert.equal(mail.subject, 'Ihre Identität ist bestätigt');
+    assert.equal(mail.text, 'Guten Tag,\n\nShop');
+    assert.equal(mail.html, '<html lang="de"><p>Guten Tag</p></html>');
+    for (const metadata of [{ language: 'fr' }, { locale: 'de' }, { language: '../de' }, null]) {
+      const { session, event } = world.pair('verified', { metadata });
+      const other = await mailOf(world, session, event);
+      assert.equal(other.subject, 'Your identity is confirmed');
+      assert.equal(other.text, 'In our own words.');
+      assert.match(other.html, /identity has been confirmed/);
+    }
+  });
+
+  test('is in the new words after SIGHUP, and stays in the old ones when those are faulty', async (t) => {
+    const folder = await templates(t, { 'verified.txt': 'The first.\n' });
+    const world = await World.open(t, { settings: { IDENTIHOOK_MAIL_TEMPLATES: folder }, words: ['--role', 'all'] });
+    const text = async () => {
+      const { session, event } = world.pair('verified');
+      return (await mailOf(world, session, event)).text;
+    };
+    assert.equal(await text(), 'The first.');
+    await write(folder, { 'verified.txt': 'The second.\n' });
+    world.program.child.signal('SIGHUP');
+    await world.program.logs.first(({ message }) => message === 'mail templates reloaded');
+    assert.equal(await text(), 'The second.');
+    await write(folder, { 'verified.txt': 'The third.\n{{#brand.name}}\n', ...GERMAN, 'de/verified.html': '<p' });
+    world.program.child.signal('SIGHUP');
+    const { faults } = await world.program.logs.first(({ message }) => /templates are faulty/.test(message));
+    assert.match(faults, /\/verified\.txt:2: this section is never closed with \{\{\/brand\.name\}\}/);
+    assert.match(faults, /\/de\/verified\.html:1: it ends within a tag/);
+    assert.equal(await text(), 'The second.');
+  });
+
+  for (const [name, files, message] of [
+    ['with an unknown variable', { 'verified.html': '<p>\n{{reson.title}}' }, /verified\.html:2: there is no variable/],
+    ['that is half in a language', { 'de/verified.txt': 'x' }, /de\/verified\.html: is missing/],
+    ['of an unknown name', { 'verifed.txt': 'x' }, /verifed\.txt: is no file of a mail/],
+  ]) {
+    test(`template ${name} stops the start, with file and line`, async (t) => {
+      const folder = await templates(t, files);
+      const world = await World.open(t, { start: false });
+      const { code, stderr } = await world.run(['serve'], { IDENTIHOOK_MAIL_TEMPLATES: folder });
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, message);
+    });
+  }
+
+  test('template folder that is not there stops the start', async (t) => {
+    const world = await World.open(t, { start: false });
+    const { code, stderr } = await world.run(['serve'], { IDENTIHOOK_MAIL_TEMPLATES: '/nowhere/at/all' });
+    assert.equal(code, 2, stderr);
+    assert.match(stderr, /\/nowhere\/at\/all: cannot be read: No such file/);
+  });
+});
