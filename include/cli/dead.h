@@ -10,6 +10,8 @@
 /* The verbs of the dead command, and the choice of letters that they share. */
 int dead_list_run(int argc, char **argv);
 int dead_show_run(int argc, char **argv);
+int dead_replay_run(int argc, char **argv);
+int dead_discard_run(int argc, char **argv);
 
 #define DEAD_OPTIONS_MAXIMUM 16
 

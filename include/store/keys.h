@@ -37,6 +37,7 @@ struct keys {
     char events[96];
     char outcomes[96];
     char dead[96];
+    char acts[96];
     char retry[96];
     char attempts[96];
     char reconcile[96];

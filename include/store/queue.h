@@ -57,6 +57,7 @@ size_t queue_ready_lanes(const struct queue *queue);
 struct redis *queue_redis(const struct queue *queue);
 const struct keys *queue_keys(const struct queue *queue);
 uint64_t queue_history_ms(const struct queue *queue);
+uint64_t queue_dedupe_window_ms(const struct queue *queue);
 
 enum queue_put_outcome {
     QUEUE_PUT_QUEUED,

@@ -9,7 +9,7 @@
 
 #include "cli/command.h"
 
-#define OPTIONS_MAXIMUM 16
+#define OPTIONS_MAXIMUM 24
 
 enum { OPTION_HELP = 1000, OPTION_ENV_FILE };
 

@@ -9,7 +9,7 @@ const struct command command_table[] = {
     {"status", "[--json]", "backlog, retries and dead letters, per consumer group", status_run},
     {"explain", "evt_…|vs_… [--json]", "one event's life, or a session's: tries, errors, effects, where it is",
      explain_run},
-    {"dead", "list|show [options]", "the dead letters: what could not be carried to its outcome, and why", dead_run},
+    {"dead", "list|show|replay|discard [options]", "the dead letters: what could not be carried to its outcome, and why", dead_run},
     {"reconcile", "[--since 24h] [--dry-run] [--account ID] [--json]",
      "ask Stripe which events exist, and queue those never received", reconcile_run},
     {"verify", "--payload FILE --header TEXT", "check a signature offline and say why it fails", verify_run},

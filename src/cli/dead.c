@@ -12,6 +12,8 @@ static const struct verb {
 } verbs[] = {
     {"list", "what could not be carried to its outcome, oldest first, and why", dead_list_run},
     {"show", "one of them with all that is known, or with its payload", dead_show_run},
+    {"replay", "back into the stream, for a new life; what is done is not repeated", dead_replay_run},
+    {"discard", "away, for good", dead_discard_run},
 };
 
 static void print_verbs(FILE *file)

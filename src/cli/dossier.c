@@ -76,10 +76,21 @@ static struct dossier *dossier_of(struct archive *archive, struct text event)
     return made;
 }
 
+static bool has_record(const struct list *records, struct text id)
+{
+    LIST_EACH(records, member, following)
+    {
+        if (text_equal(LIST_OBJECT(member, struct record, link)->id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void file_record(struct archive *archive, enum search_stream stream, struct record *record)
 {
     struct dossier *dossier = dossier_of(archive, record_value(record, "event"));
-    if (dossier) {
+    if (dossier && !has_record(&dossier->records[stream], record->id)) {
         list_append(&dossier->records[stream], &record->link);
     } else {
         free(record);
@@ -192,8 +203,9 @@ int archive_collect_event(struct archive *archive, const char *event, int64_t ma
     if (status == 0 && act) {
         status = collect_replayed(archive, match, act);
     }
-    if (status == 0 && list_is_empty(&dossier->records[SEARCH_EVENTS])) {
-        status = collect_entry(archive, match, mark_ms > 0 ? mark_ms : received(dossier));
+    int64_t moment = mark_ms > 0 ? mark_ms : received(dossier);
+    if (status == 0 && (moment > 0 || list_is_empty(&dossier->records[SEARCH_EVENTS]))) {
+        status = collect_entry(archive, match, moment);
     }
     return status;
 }

@@ -41,6 +41,7 @@ int errand_open(struct errand *errand, const struct settings *settings, const ch
         .name = name,
         .call_timeout_ms = settings->enqueue_timeout_ms,
         .dedupe_window_ms = settings->dedupe_window_ms,
+        .history_ms = settings->history_ms,
         .max_calls = 16,
         .max_bytes = 1u << 20,
     };

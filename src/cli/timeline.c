@@ -221,13 +221,13 @@ static bool gather(struct timeline *timeline, const struct dossier *dossier, con
 {
     *timeline = (struct timeline){.dossier = dossier, .trace = trace, .place = find_place(dossier, trace)};
     add_beginning(timeline);
+    add_records(timeline, SEARCH_ACTS, add_act); /* before the entry that a replay makes in the same ms */
     add_records(timeline, SEARCH_EVENTS, add_entry);
     for (size_t i = 0; i < trace->ledger_count; i++) {
         add_ledger_field(timeline, &trace->ledger[i]);
     }
     add_records(timeline, SEARCH_OUTCOMES, add_outcome);
     add_records(timeline, SEARCH_DEAD, add_letter);
-    add_records(timeline, SEARCH_ACTS, add_act);
     sort(timeline);
     return timeline->count > 0 || trace->mark_ms != 0;
 }

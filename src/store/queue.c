@@ -116,6 +116,11 @@ const struct keys *queue_keys(const struct queue *queue)
     return &queue->keys;
 }
 
+uint64_t queue_dedupe_window_ms(const struct queue *queue)
+{
+    return queue->options.dedupe_window_ms;
+}
+
 uint64_t queue_history_ms(const struct queue *queue)
 {
     return queue->options.history_ms;

@@ -19,6 +19,8 @@ struct redis_script script_rate = {.name = "rate", .source = rate_script};
 struct redis_script script_backlog = {.name = "backlog", .source = backlog_script};
 struct redis_script script_search = {.name = "search", .source = search_script};
 struct redis_script script_trace = {.name = "trace", .source = trace_script};
+struct redis_script script_replay = {.name = "replay", .source = replay_script};
+struct redis_script script_discard = {.name = "discard", .source = discard_script};
 struct redis_script script_watermark_begin = {.name = "watermark_begin", .source = watermark_begin_script};
 struct redis_script script_watermark_keep = {.name = "watermark_keep", .source = watermark_keep_script};
 

@@ -18,6 +18,8 @@ extern struct redis_script script_rate;
 extern struct redis_script script_backlog;
 extern struct redis_script script_search;
 extern struct redis_script script_trace;
+extern struct redis_script script_replay;
+extern struct redis_script script_discard;
 extern struct redis_script script_watermark_begin;
 extern struct redis_script script_watermark_keep;
 

