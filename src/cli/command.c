@@ -13,6 +13,7 @@ const struct command command_table[] = {
     {"reconcile", "[--since 24h] [--dry-run] [--account ID] [--json]",
      "ask Stripe which events exist, and queue those never received", reconcile_run},
     {"verify", "--payload FILE --header TEXT", "check a signature offline and say why it fails", verify_run},
+    {"preview", "verified|requires_input [--code CODE] [--html]", "what a mail would look like", preview_run},
     {"health", "[--ready] [--timeout MS]", "how the identihook of this machine is: for containers' health checks",
      health_run},
     {"migrate", "[--dry-run]", "make the tables in PostgreSQL, or bring them up to date", migrate_run},
