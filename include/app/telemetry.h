@@ -38,6 +38,7 @@ enum telemetry_listed {
 };
 
 enum telemetry_trimmed { TRIMMED_EVENTS, TRIMMED_OUTCOMES, TRIMMED };
+enum telemetry_breaker { BREAKER_OF_STRIPE, BREAKER_OF_ONBOARDING, BREAKERS };
 
 #define TELEMETRY_BUCKETS 14
 
@@ -56,6 +57,8 @@ struct telemetry {
     struct telemetry_histogram fetch_time;
     _Atomic uint64_t effects[JOB_EFFECTS_MAXIMUM][RESULTS]; /* by enum action */
     _Atomic uint64_t endings[ENDINGS];
+    _Atomic uint64_t breakers_open[BREAKERS]; /* 0 or 1, now */
+    _Atomic uint64_t breakers_opened[BREAKERS];
     _Atomic uint64_t reconciles[RESULTS];
     _Atomic uint64_t listed[LISTED];
     _Atomic uint64_t reconciled_to;     /* seconds since 1970; 0: not known */

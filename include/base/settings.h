@@ -97,6 +97,9 @@ struct settings {
     uint64_t retry_cap_ms;
     uint64_t claim_after_ms;
 
+    uint64_t breaker_faults;
+    uint64_t breaker_pause_ms;
+
     uint64_t reconcile_every_ms; /* 0: only on command */
     uint64_t reconcile_since_ms;
     uint64_t reconcile_grace_ms;

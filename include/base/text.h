@@ -35,6 +35,8 @@ bool text_equal_ignoring_case(struct text a, struct text b);
 
 bool text_starts_with(struct text text, struct text prefix);
 
+bool text_ends_with(struct text text, struct text suffix);
+
 /* Cuts `prefix` off the front of *text; false, and nothing is cut, when it does not start with that. */
 bool text_take_prefix(struct text *text, struct text prefix);
 

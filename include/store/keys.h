@@ -28,6 +28,7 @@
  *                                 at it (`holder`, `until`, ms)
  *   {NS}:trimmer          string  which worker trims the streams, and how many groups it found stalled
  *   {NS}:rate:MODE        string  when the next read of Stripe's API is due (ms); MODE is live or test
+ *   {NS}:slow:MODE        string  how many times slower than usual it goes for now, because Stripe has refused
  */
 #define KEYS_GROUP "identihook"
 #define KEY_MAXIMUM 512

@@ -36,6 +36,10 @@ enum api_subject { API_SESSION, API_EVENTS };
 /* An answer, or the lack of one. Texts that are absent are empty. */
 struct api_reply {
     enum api_subject subject;
+    bool key_is_live;              /* SESSION: the key is one of live mode, */
+    bool event_is_live;            /*          and so is the event */
+    bool of_account;               /* the session is a connected account's */
+    bool is_late;                  /* sensitive results were asked for after API_SENSITIVE_HOURS */
     int status;                    /* HTTP status; 0: there was no complete answer */
     bool timed_out;                /* with status 0: for want of time, not for a broken or refused connection */
     struct text retry_after;       /* Retry-After */
@@ -47,23 +51,36 @@ struct api_reply {
 
 enum api_outcome { API_OK, API_TRANSIENT, API_PERMANENT };
 
+/* What a failure says about other requests. */
+enum api_scope {
+    API_SCOPE_REQUEST, /* nothing: it is about this one */
+    API_SCOPE_RATE,    /* all of them together come too fast */
+    API_SCOPE_SERVICE, /* they will fail, too: Stripe, or the way there, is down */
+    API_SCOPE_KEY,     /* they will be refused, too: the key or the configuration is wrong */
+};
+
 struct api_verdict {
     enum api_outcome outcome;
+    enum api_scope scope;    /* unless OK */
     const char *reason;      /* a constant: "stripe_rate_limited", "session_not_found" … */
-    char error[320];         /* what happened and what to do, for the operator; nothing personal in it */
+    char error[400];         /* what happened and what to do, for the operator; nothing personal in it */
     uint64_t retry_after_ms; /* TRANSIENT: not before; 0 when Stripe named no time */
 };
 
 /*
- * Judges an answer by the rules of Stripe's libraries: Stripe-Should-Retry decides where it is given, except that a
- * rate limit (429) always passes by itself; no answer, 408, 409, 425, 429 and 5xx may pass; 400, 401, 403, 404 and
- * other 4xx stay as they are until somebody acts.
+ * Judges an answer by the rules of Stripe's libraries: Stripe-Should-Retry decides where it is given, except that 429
+ * always passes by itself, a limit of the rate (Stripe-Rate-Limited-Reason) as well as a lock (lock_timeout); no
+ * answer, 408, 409, 425, 429 and 5xx may pass; 400, 401, 403, 404 and other 4xx stay as they are until somebody acts.
  */
 void api_judge(const struct api_reply *reply, struct api_verdict *verdict);
 
 /* The delay that a Retry-After header asks for, in ms: whole seconds only (RFC 9110 section 10.2.3), at most a day. 0:
  * none. */
 uint64_t api_retry_after_ms(struct text header);
+
+/* So long after its check a plain restricted key may read a session's sensitive results
+ * (docs.stripe.com/identity/access-verification-results); one that is held to IP addresses may read them for ever. */
+#define API_SENSITIVE_HOURS 48
 
 /* Whether a key is one of live mode: what it reads is counted and limited apart from test mode. */
 bool api_key_is_live(struct text key);

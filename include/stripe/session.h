@@ -33,6 +33,9 @@ const char *verified_output_name(enum verified_output output);
 /* Stripe returns this one only where it is named in expand[]. */
 bool verified_output_is_sensitive(enum verified_output output);
 
+/* Whether a set has one of those. */
+bool session_has_sensitive(unsigned outputs);
+
 struct session {
     char *id;
     enum session_status status;

@@ -4,9 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "base/version.h"
 #include "core/decision.h"
-#include "stripe/api.h"
 #include "worker_private.h"
 
 /*
@@ -15,7 +13,6 @@
  * Happy path: open → fetch → act, record, act, record → finish. See core/job.h for what leads elsewhere; here nothing
  * is decided.
  */
-#define SESSION_MAXIMUM (1u << 20) /* bytes of a session's JSON */
 
 static void perform(struct delivery *delivery);
 
@@ -186,99 +183,27 @@ static void act_on_session(struct delivery *delivery)
     step(delivery, &input);
 }
 
-static void count_fetch(struct delivery *delivery, enum telemetry_result result)
+static void on_looked_up(struct lookup *lookup, const struct lookup_result *result)
 {
-    struct telemetry *telemetry = delivery->worker->options.telemetry;
-    telemetry_add(&telemetry->fetches[result], 1);
-    telemetry_observe(&telemetry->fetch_time, clock_monotonic_ns() - delivery->fetch_started_ns);
-}
-
-static void on_fetched(void *context, const struct fetch_result *result)
-{
-    static const enum telemetry_result results[] = {
-        [API_OK] = RESULT_DONE, [API_TRANSIENT] = RESULT_TRANSIENT, [API_PERMANENT] = RESULT_PERMANENT};
-    struct delivery *delivery = context;
-    delivery->fetch = NULL;
-    struct api_reply reply = {
-        .status = result->status,
-        .timed_out = result->fault == FETCH_TIMEOUT,
-        .retry_after = result->retry_after,
-        .should_retry = result->should_retry,
-        .request_id = result->request_id,
-        .rate_limit_reason = result->rate_limit_reason,
-        .body = result->body,
-    };
-    struct api_verdict verdict;
-    struct job_fault fault;
-    api_judge(&reply, &verdict);
-    count_fetch(delivery, results[verdict.outcome]);
-    if (verdict.outcome != API_OK) {
-        job_fault_set(&fault, verdict.reason, "%s", verdict.error);
-        fail(delivery, verdict.outcome == API_PERMANENT, &fault, verdict.retry_after_ms);
-        return;
-    }
-    session_free(delivery->session);
-    if (session_parse(result->body, delivery->worker->options.settings->verified_outputs, &delivery->session) != 0) {
-        job_fault_set(&fault, "stripe_unreadable",
-                      "Stripe's API answered 200, but not with a session: check STRIPE_API_BASE");
-        fail(delivery, false, &fault, 0);
-        return;
-    }
-    act_on_session(delivery);
-}
-
-static void start_fetch(struct delivery *delivery)
-{
-    const struct settings *settings = delivery->worker->options.settings;
-    struct buffer url = {0};
-    struct buffer version = {0};
-    struct buffer account = {0};
-    buffer_append_format(&version, "Stripe-Version: %s", settings->stripe_api_version);
-    buffer_append_format(&account, "Stripe-Account: %.*s", TEXT_ARGUMENTS(delivery->entry->account));
-    int status =
-        api_session_url(text_of(settings->stripe_api_base), delivery->entry->session, settings->verified_outputs, &url);
-    struct fetch_request request = {
-        .url = url.data,
-        .bearer = secret_reveal(&settings->stripe_key).data,
-        .headers = {version.data, delivery->entry->account.length > 0 ? account.data : NULL},
-        .timeout_ms = settings->stripe_timeout_ms,
-        .max_response = SESSION_MAXIMUM,
-    };
-    delivery->fetch_started_ns = clock_monotonic_ns();
-    if (status == 0) {
-        status = fetch_start(delivery->worker->fetcher, &request, on_fetched, delivery, &delivery->fetch);
-    }
-    buffer_free(&url);
-    buffer_free(&version);
-    buffer_free(&account);
-    if (status < 0) {
-        struct job_fault fault;
-        job_fault_set(&fault, "stripe_misconfigured", "the session cannot be asked for: check STRIPE_API_BASE");
-        fail(delivery, false, &fault, 0);
-    }
-}
-
-static void on_rate(struct rate_call *call, int64_t wait_ms)
-{
-    struct delivery *delivery = CONTAINER_OF(call, struct delivery, rate_call);
-    delivery->redis_pending = false;
-    if (wait_ms < 0) {
+    struct delivery *delivery = CONTAINER_OF(lookup, struct delivery, lookup);
+    if (result->outcome == LOOKUP_UNASKED) {
         stall(delivery);
-    } else if (wait_ms == 0) {
-        start_fetch(delivery);
+    } else if (result->outcome != LOOKUP_FOUND) {
+        fail(delivery, result->outcome == LOOKUP_PERMANENT, &result->fault, result->retry_after_ms);
     } else {
-        delivery->wait = DELIVERY_PACED;
-        delivery->wake_at_ms = uv_now(delivery->worker->loop) + (uint64_t)wait_ms;
-        worker_poke(delivery->worker);
+        session_free(delivery->session);
+        delivery->session = result->session;
+        act_on_session(delivery);
     }
 }
 
-static void take_moment(struct delivery *delivery)
+static void look_up(struct delivery *delivery)
 {
-    const struct settings *settings = delivery->worker->options.settings;
-    delivery->rate_call.callback = on_rate;
-    asked(delivery, rate_take(delivery->worker->options.queue, &delivery->rate_call, delivery->entry->livemode,
-                              settings->stripe_rate));
+    delivery->lookup.entry = delivery->entry;
+    delivery->lookup.ended = on_looked_up;
+    if (lookup_start(delivery->worker->lookups, &delivery->lookup) < 0) {
+        stall(delivery);
+    }
 }
 
 /* ---- effects */
@@ -466,10 +391,6 @@ static void schedule_event(struct delivery *delivery)
 static void forget(struct delivery *delivery)
 {
     struct worker *worker = delivery->worker;
-    if (delivery->fetch) {
-        fetch_cancel(delivery->fetch);
-        delivery->fetch = NULL;
-    }
     /* Whoever still reports to it keeps it until then: see delivery_lose(). */
     session_free(delivery->session);
     free(delivery->entry);
@@ -482,7 +403,7 @@ static void perform(struct delivery *delivery)
 {
     switch (delivery->order.action) {
     case JOB_FETCH:
-        take_moment(delivery);
+        look_up(delivery);
         break;
     case JOB_ACT:
         run_effect(delivery);
@@ -532,28 +453,33 @@ void delivery_start(struct worker *worker, struct entry *entry)
 
 void delivery_continue(struct delivery *delivery)
 {
-    bool paced = delivery->wait == DELIVERY_PACED;
     delivery->wait = DELIVERY_RUNNING;
-    if (paced) {
-        start_fetch(delivery);
-    } else {
-        perform(delivery);
+    perform(delivery);
+}
+
+/* Breaks off what is under way; false: it cannot be, and will report. */
+static bool abandon(struct delivery *delivery)
+{
+    if (delivery->redis_pending || !lookup_cancel(&delivery->lookup) ||
+        (delivery->effect_running && !effect_abandon(&delivery->effect))) {
+        return false;
     }
+    delivery->effect_running = false;
+    return true;
 }
 
 void delivery_lose(struct delivery *delivery)
 {
     /* What Redis or the mailer will still report ends it there: every operation finds the lease gone. */
-    if (delivery->redis_pending || (delivery->effect_running && !effect_abandon(&delivery->effect))) {
-        return;
+    if (abandon(delivery)) {
+        end_lost(delivery);
     }
-    end_lost(delivery);
 }
 
 void delivery_stop(struct delivery *delivery)
 {
-    bool nothing_begun = delivery->fetch || delivery->wait == DELIVERY_PACED;
-    if (nothing_begun) {
+    enum lookup_state state = delivery->lookup.state;
+    if (state != LOOKUP_IDLE && state != LOOKUP_ASKING) { /* nothing has begun */
         delivery_break_off(delivery);
     } else {
         step_event(delivery, JOB_STOP);
@@ -562,14 +488,8 @@ void delivery_stop(struct delivery *delivery)
 
 void delivery_break_off(struct delivery *delivery)
 {
-    if (delivery->redis_pending || (delivery->effect_running && !effect_abandon(&delivery->effect))) {
-        return;
-    }
-    if (delivery->fetch) {
-        fetch_cancel(delivery->fetch);
-        delivery->fetch = NULL;
-    }
-    delivery->effect_running = false;
     /* Without Redis nothing can be handed back: others claim it. */
-    step_event(delivery, delivery->wait == DELIVERY_STALLED ? JOB_LOST : JOB_BROKEN_OFF);
+    if (abandon(delivery)) {
+        step_event(delivery, delivery->wait == DELIVERY_STALLED ? JOB_LOST : JOB_BROKEN_OFF);
+    }
 }

@@ -144,6 +144,17 @@ static void render_work(const struct scrape *scrape)
     single(scrape, "events_in_process", "gauge", "Events in process now.", offsetof(struct telemetry, in_process));
 }
 
+static void render_breakers(const struct scrape *scrape)
+{
+    static const char *const services[BREAKERS] = {"stripe", "onboarding"};
+    head(scrape, "breaker_open", "gauge",
+         "Loops that hold back tries because the service has failed too often in a row.");
+    labelled(scrape, "breaker_open", "service", services, BREAKERS, offsetof(struct telemetry, breakers_open));
+    head(scrape, "breaker_opened_total", "counter", "How often a loop began to hold back tries.");
+    labelled(scrape, "breaker_opened_total", "service", services, BREAKERS,
+             offsetof(struct telemetry, breakers_opened));
+}
+
 static void render_reconcile(const struct scrape *scrape)
 {
     static const char *const results[RESULTS] = {"done", "transient", "permanent"};
@@ -165,6 +176,7 @@ void telemetry_render(const struct telemetry *const *loops, size_t count, struct
     struct scrape scrape = {.loops = loops, .count = count, .out = out};
     render_ingest(&scrape);
     render_work(&scrape);
+    render_breakers(&scrape);
     render_reconcile(&scrape);
     single(&scrape, "redis_connections_ready", "gauge", "Connections to Redis that events can be stored through.",
            offsetof(struct telemetry, redis_connections));

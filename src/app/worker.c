@@ -235,24 +235,20 @@ static void wind(struct worker *worker, uint64_t now)
     LIST_EACH(&worker->deliveries, member, following)
     {
         const struct delivery *delivery = LIST_OBJECT(member, struct delivery, link);
-        if (delivery->wait == DELIVERY_PACED) {
-            earlier(&soonest, delivery->wake_at_ms);
-        } else if (delivery->wait == DELIVERY_STALLED) {
+        if (delivery->wait == DELIVERY_STALLED) {
             earlier(&soonest, now + STALL_INTERVAL_MS);
         }
     }
     (void)uv_timer_start(&worker->tick, on_tick, soonest > now ? soonest - now : 1, 0);
 }
 
-static void continue_waiting(struct worker *worker, uint64_t now)
+static void continue_waiting(struct worker *worker)
 {
     bool redis = queue_is_ready(worker->options.queue);
     LIST_EACH(&worker->deliveries, member, following)
     {
         struct delivery *delivery = LIST_OBJECT(member, struct delivery, link);
-        bool goes_on = (delivery->wait == DELIVERY_PACED && now >= delivery->wake_at_ms) ||
-                       (delivery->wait == DELIVERY_STALLED && redis);
-        if (goes_on) {
+        if (delivery->wait == DELIVERY_STALLED && redis) {
             delivery_continue(delivery);
         }
     }
@@ -262,7 +258,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct worker *worker = timer->data;
     uint64_t now = uv_now(worker->loop);
-    continue_waiting(worker, now);
+    continue_waiting(worker);
     if (worker->stopping && now >= worker->stop_deadline_ms) {
         if (worker->options.mailer) {
             mailer_abort(worker->options.mailer);
@@ -303,7 +299,7 @@ void worker_forget(struct worker *worker, struct delivery *delivery)
 void worker_resume(struct worker *worker)
 {
     worker->due_at_ms = 0;
-    continue_waiting(worker, uv_now(worker->loop));
+    continue_waiting(worker);
     worker_poke(worker);
 }
 
@@ -391,6 +387,13 @@ static int open_parts(struct worker *worker)
     };
     (void)snprintf(user_agent, sizeof(user_agent), "identihook/%s", version_text());
     int status = fetcher_create(worker->loop, &fetcher_options, &worker->fetcher);
+    if (status == 0) {
+        struct lookups_options lookups_options = {.settings = settings,
+                                                  .queue = worker->options.queue,
+                                                  .fetcher = worker->fetcher,
+                                                  .telemetry = worker->options.telemetry};
+        status = lookups_open(worker->loop, &lookups_options, &worker->lookups);
+    }
     if (status == 0 && worker->options.mailer) {
         status = mail_outlet_open(worker->options.mailer, worker->loop, &worker->mail);
     }
@@ -448,8 +451,11 @@ static void on_timer_closed(uv_handle_t *handle)
 static void close_parts(struct worker *worker)
 {
     worker->surrendering = true;
-    worker->open_parts = 1 + (worker->fetcher != NULL) + (worker->mail != NULL) + (worker->postgres != NULL) +
-                         (worker->trimmer != NULL);
+    worker->open_parts = 1 + (worker->fetcher != NULL) + (worker->lookups != NULL) + (worker->mail != NULL) +
+                         (worker->postgres != NULL) + (worker->trimmer != NULL);
+    if (worker->lookups) {
+        lookups_close(worker->lookups, part_closed, worker);
+    }
     if (worker->fetcher) {
         fetcher_close(worker->fetcher, part_closed, worker);
     }

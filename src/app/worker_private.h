@@ -1,12 +1,12 @@
 #pragma once
 
 #include "app/effect.h"
+#include "app/lookup.h"
 #include "app/trimmer.h"
 #include "app/worker.h"
 #include "base/list.h"
 #include "store/inbox.h"
 #include "store/lease.h"
-#include "store/rate.h"
 #include "store/schema.h"
 
 /* What worker.c and delivery.c share. The worker owns the deliveries. */
@@ -15,6 +15,7 @@ struct worker {
     uv_loop_t *loop;
     struct inbox *inbox;
     struct fetcher *fetcher;
+    struct lookups *lookups;
     struct mail_outlet *mail;
     struct postgres *postgres; /* NULL without DATABASE_URL */
     struct schema_call schema_call;
@@ -48,7 +49,6 @@ struct worker {
 enum delivery_wait {
     DELIVERY_RUNNING, /* something under way will report */
     DELIVERY_STALLED, /* for Redis: its order is performed again when Redis is back */
-    DELIVERY_PACED,   /* for its moment to read Stripe's API: wake_at_ms */
 };
 
 /* One event on its way through this worker. */
@@ -59,13 +59,10 @@ struct delivery {
     struct job job;
     struct job_order order; /* what is being done */
     enum delivery_wait wait;
-    uint64_t wake_at_ms;
     struct lease lease;
     struct lease_call lease_call;
     struct lease_ledger ledger;
-    struct rate_call rate_call;
-    struct fetch *fetch; /* NULL: none under way */
-    uint64_t fetch_started_ns;
+    struct lookup lookup;
     struct session *session; /* NULL until fetched */
     struct effect_run effect;
     bool effect_running;

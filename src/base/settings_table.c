@@ -151,6 +151,13 @@ const struct setting settings_table[] = {
     {.name = "IDENTIHOOK_CLAIM_AFTER", .read = setting_duration, .offset = FIELD(claim_after_ms), .fallback = "30s",
      .least = 200, .most = DAY_MS, .example = "30s",
      .help = "an event whose worker gave no sign of life for this long is taken over"},
+    {.name = "IDENTIHOOK_BREAKER_FAULTS", .read = setting_count, .offset = FIELD(breaker_faults), .fallback = "10",
+     .least = 1, .most = 1000000, .example = "10",
+     .help = "so many faults in a row of Stripe's API or the onboarding service, as each loop sees it, make events wait "
+             "instead of trying"},
+    {.name = "IDENTIHOOK_BREAKER_PAUSE", .read = setting_duration, .offset = FIELD(breaker_pause_ms), .fallback = "2s",
+     .least = 10, .most = HOUR_MS, .example = "2s",
+     .help = "how long they wait until one of them probes; doubles with each probe that fails, up to sixteen times"},
     {.name = "IDENTIHOOK_RECONCILE_EVERY", .read = setting_duration, .offset = FIELD(reconcile_every_ms),
      .fallback = "1h", .most = 7 * DAY_MS, .example = "1h",
      .help = "how often the fleet asks Stripe for events that were never received; 0 is never. Each time takes a read "

@@ -32,6 +32,12 @@ bool text_starts_with(struct text text, struct text prefix)
     return text.length >= prefix.length && (prefix.length == 0 || memcmp(text.data, prefix.data, prefix.length) == 0);
 }
 
+bool text_ends_with(struct text text, struct text suffix)
+{
+    return text.length >= suffix.length &&
+           (suffix.length == 0 || memcmp(text.data + text.length - suffix.length, suffix.data, suffix.length) == 0);
+}
+
 bool text_take_prefix(struct text *text, struct text prefix)
 {
     if (!text_starts_with(*text, prefix)) {

@@ -16,6 +16,7 @@ struct redis_script script_bury = {.name = "bury", .source = bury_script};
 struct redis_script script_surrender = {.name = "surrender", .source = surrender_script};
 struct redis_script script_trim = {.name = "trim", .source = trim_script};
 struct redis_script script_rate = {.name = "rate", .source = rate_script};
+struct redis_script script_rate_slow = {.name = "rate_slow", .source = rate_slow_script};
 struct redis_script script_backlog = {.name = "backlog", .source = backlog_script};
 struct redis_script script_search = {.name = "search", .source = search_script};
 struct redis_script script_trace = {.name = "trace", .source = trace_script};
@@ -29,9 +30,9 @@ static struct redis_script *const scripts[] = {
     &script_retry, &script_bury, &script_surrender, &script_trim,  &script_rate, &script_backlog,
 };
 
-/* For operators, and twice a minute: prepared, but not loaded by every connection. The first call sends the source. */
-static struct redis_script *const rare_scripts[] = {&script_search, &script_trace, &script_watermark_begin,
-                                                    &script_watermark_keep};
+/* For operators, and now and then: prepared, but not loaded by every connection. The first call sends the source. */
+static struct redis_script *const rare_scripts[] = {&script_search, &script_rate_slow, &script_trace,
+                                                    &script_watermark_begin, &script_watermark_keep};
 
 static const struct redis_script *table[sizeof(scripts) / sizeof(scripts[0]) + 1];
 

@@ -15,6 +15,7 @@ extern struct redis_script script_bury;
 extern struct redis_script script_surrender;
 extern struct redis_script script_trim;
 extern struct redis_script script_rate;
+extern struct redis_script script_rate_slow;
 extern struct redis_script script_backlog;
 extern struct redis_script script_search;
 extern struct redis_script script_trace;

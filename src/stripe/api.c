@@ -138,32 +138,90 @@ static bool judge_list(int status, struct api_verdict *verdict)
     return status == 401 || status == 403 || status == 404;
 }
 
-static void judge_status(int status, struct api_verdict *verdict)
+/* 403: the key may do something, but not this. */
+static void judge_permission(const struct api_reply *reply, struct api_verdict *verdict)
 {
+    if (reply->is_late) {
+        judge(verdict, API_PERMANENT, "sensitive_results_expired",
+              "a restricted key may read dob, id_number and sex for 48 hours after the check, and they are over: hold "
+              "the key "
+              "to your IP addresses in the Dashboard, or take these fields out of IDENTIHOOK_VERIFIED_OUTPUTS; then "
+              "replay this event");
+    } else if (reply->of_account) {
+        judge(
+            verdict, API_PERMANENT, "stripe_key_lacks_permission",
+            "the API key may not read this session of a connected account: is the account still connected, and has the "
+            "key Read on Verification Sessions and Reports of connected accounts? Then replay this event");
+    } else {
+        judge(verdict, API_PERMANENT, "stripe_key_lacks_permission",
+              "the API key may not read this session: give it Read on Verification Sessions and Reports and, for dob, "
+              "id_number or sex, on recent sensitive verification results; then replay this event");
+        verdict->scope = API_SCOPE_KEY;
+    }
+}
+
+/* 404: Stripe tells a similar object of the other mode only in words; the modes of key and event tell it, too. */
+static void judge_absence(const struct api_reply *reply, struct api_verdict *verdict)
+{
+    if (reply->event_is_live != reply->key_is_live) {
+        judge(verdict, API_PERMANENT, "session_not_found",
+              reply->key_is_live ? "the event is of test mode, and STRIPE_SECRET_KEY of live mode: give it the other "
+                                   "mode's key and replay this event, or set IDENTIHOOK_LIVEMODE=live"
+                                 : "the event is of live mode, and STRIPE_SECRET_KEY of test mode: give it the other "
+                                   "mode's key and replay this event, or set IDENTIHOOK_LIVEMODE=test");
+    } else if (reply->of_account) {
+        judge(verdict, API_PERMANENT, "session_not_found",
+              "Stripe does not know this session in the connected account that the event names: is the account still "
+              "connected to the API key's, in this mode (live or test)? Then replay this event");
+    } else {
+        judge(
+            verdict, API_PERMANENT, "session_not_found",
+            "Stripe does not know this session under this API key, though both are of the same mode (live or test): "
+            "check that STRIPE_SECRET_KEY and the webhook endpoint belong to the same account or sandbox, then replay "
+            "this event");
+    }
+}
+
+/* 429: https://docs.stripe.com/rate-limits names the reasons; without one it is a lock, or a proxy's limit. */
+static void judge_rate(const struct api_reply *reply, struct api_verdict *verdict)
+{
+    char code[64];
+    read_error_code(reply->body, code, sizeof(code));
+    struct text reason = reply->rate_limit_reason;
+    if (text_equal(reason, TEXT("resource-specific")) || (reason.length == 0 && strcmp(code, "lock_timeout") == 0)) {
+        judge(verdict, API_TRANSIENT, "stripe_busy", "something else is at work on this session at Stripe");
+        return;
+    }
+    judge(verdict, API_TRANSIENT, "stripe_rate_limited",
+          text_ends_with(reason, TEXT("-concurrency"))
+              ? "Stripe limits how many requests are under way at once: lower IDENTIHOOK_CONCURRENCY if this goes on"
+              : "Stripe limits the rate of requests: lower IDENTIHOOK_STRIPE_RATE if this goes on");
+    verdict->scope = API_SCOPE_RATE;
+}
+
+static void judge_status(const struct api_reply *reply, struct api_verdict *verdict)
+{
+    int status = reply->status;
     if (status == 401) {
         judge(verdict, API_PERMANENT, "stripe_key_rejected",
               "Stripe does not accept the API key: put a valid one into STRIPE_SECRET_KEY, restart, and replay this "
               "event");
+        verdict->scope = API_SCOPE_KEY;
     } else if (status == 403) {
-        judge(verdict, API_PERMANENT, "stripe_key_lacks_permission",
-              "the API key may not read this session: give it Read on Verification Sessions and Reports and, for dob, "
-              "id_number "
-              "or sex, on recent sensitive verification results; then replay this event");
+        judge_permission(reply, verdict);
     } else if (status == 404) {
-        judge(verdict, API_PERMANENT, "session_not_found",
-              "Stripe does not know this session under this API key: check that key and event are of the same mode "
-              "(live or "
-              "test) and account, then replay this event");
+        judge_absence(reply, verdict);
     } else if (status == 429) {
-        judge(verdict, API_TRANSIENT, "stripe_rate_limited",
-              "Stripe limits the rate of requests: lower IDENTIHOOK_STRIPE_RATE if this goes on");
+        judge_rate(reply, verdict);
     } else if (status == 408 || status == 409 || status == 425) {
         judge(verdict, API_TRANSIENT, "stripe_busy", "Stripe could not answer just now");
     } else if (status >= 500) {
         judge(verdict, API_TRANSIENT, "stripe_unavailable", "Stripe's API has a fault of its own");
+        verdict->scope = API_SCOPE_SERVICE;
     } else {
         judge(verdict, API_PERMANENT, "stripe_refused",
               "Stripe refuses this request: check STRIPE_API_BASE and STRIPE_API_VERSION");
+        verdict->scope = API_SCOPE_KEY;
     }
 }
 
@@ -177,10 +235,11 @@ void api_judge(const struct api_reply *reply, struct api_verdict *verdict)
         judge(verdict, API_TRANSIENT, reply->timed_out ? "stripe_timeout" : "stripe_unreachable",
               reply->timed_out ? "Stripe's API did not answer in time"
                                : "the connection to Stripe's API failed or broke");
+        verdict->scope = API_SCOPE_SERVICE;
         return;
     }
     if (reply->subject != API_EVENTS || !judge_list(reply->status, verdict)) {
-        judge_status(reply->status, verdict);
+        judge_status(reply, verdict);
     }
     if (text_equal(reply->should_retry, TEXT("true"))) {
         verdict->outcome = API_TRANSIENT;

@@ -22,6 +22,15 @@ bool verified_output_is_sensitive(enum verified_output output)
     return output == OUTPUT_DOB || output == OUTPUT_ID_NUMBER || output == OUTPUT_SEX;
 }
 
+bool session_has_sensitive(unsigned outputs)
+{
+    bool sensitive = false;
+    for (enum verified_output output = 0; output < OUTPUTS; output++) {
+        sensitive = sensitive || ((outputs & (1u << output)) && verified_output_is_sensitive(output));
+    }
+    return sensitive;
+}
+
 static enum session_status status_of(const char *text)
 {
     static const char *const names[] = {[SESSION_REQUIRES_INPUT] = "requires_input",

@@ -17,10 +17,6 @@ function missed(world, kind = 'verified', { given = {}, changes = { created: now
 }
 
 const listReads = (world) => world.stripe.requests.items.filter(({ path }) => path === '/v1/events');
-const metric = async (world, name) => {
-  const text = await (await fetch(`${world.program.admin}/metrics`)).text();
-  return Number(text.split('\n').find((line) => line.startsWith(`identihook_${name} `))?.split(' ')[1]);
-};
 
 describe('identihook reconcile', { concurrency: 8 }, () => {
   test('queues what was never received, over many pages, and nothing twice', async (t) => {
@@ -203,8 +199,8 @@ describe('serve compares by itself', { concurrency: 8 }, () => {
     assert.deepEqual([world.mailsTo(lost.session).length, world.updatesOf(lost.event).length], [1, 1]);
     assert.equal(listReads(world)[0].query.get('delivery_success'), 'false');
     assert.deepEqual(world.mailsTo(others.session), []);
-    await until(async () => (await metric(world, 'reconciled_events_total{found="missed"}')) === 1, 'the metric');
-    assert.equal(await metric(world, 'reconciles_total{result="done"}'), 1);
+    await until(async () => (await world.program.metric('reconciled_events_total{found="missed"}')) === 1, 'the metric');
+    assert.equal(await world.program.metric('reconciles_total{result="done"}'), 1);
     assert.match(world.program.child.stderr, /events were missed, and are queued now/);
   });
 

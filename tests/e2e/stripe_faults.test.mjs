@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
+import { until } from '../lib/wait.mjs';
 import { World, composeEvent, key } from '../lib/world.mjs';
 
 const LIMITED = { 'Stripe-Rate-Limited-Reason': 'endpoint-rate' };
@@ -79,6 +80,81 @@ describe('an event is carried on', { concurrency: 8 }, () => {
     // Over all of them: a busy machine may delay some and let them come in a bunch, but not sooner.
     const spent = reads.at(-1).at - reads[0].at;
     assert.ok(spent >= 2400, `60 reads in ${spent} ms`);
+  });
+});
+
+describe('when Stripe fails again and again', { concurrency: 8 }, () => {
+  const broken = { IDENTIHOOK_LOOPS: '1', IDENTIHOOK_BREAKER_FAULTS: '3', IDENTIHOOK_BREAKER_PAUSE: '200ms' };
+
+  const many = (world) => Array.from({ length: 20 }, () => world.pair('verified'));
+
+  test('events wait for it without losing tries, and one at a time probes', async (t) => {
+    const world = await World.open(t, { settings: { ...broken, IDENTIHOOK_MAX_ATTEMPTS: '4' } });
+    world.stripe.fail({ status: 503, times: Infinity });
+    const all = many(world);
+    for (const { event } of all) await world.deliver(event);
+    await until(async () => (await world.program.metric('breaker_open{service="stripe"}')) === 1, 'the breaker to open');
+    const opened = world.stripe.requests.items.length;
+    await until(() => world.stripe.requests.items.length >= opened + 2, 'two probes');
+    world.stripe.recover();
+    for (const { event } of all) assert.equal((await world.outcome(event)).outcome, 'done');
+    const failed = world.stripe.requests.items.length - 20;
+    assert.ok(failed <= 3 + 20 + 4, `${failed} reads in vain`); // what was under way when it opened, and probes
+    assert.deepEqual(await world.dead(), []);
+    assert.equal(await world.program.metric('breaker_open{service="stripe"}'), 0);
+    const { stderr } = world.program.child;
+    assert.equal(stderr.match(/Stripe is not asked for a while/g).length, 1);
+    assert.match(stderr, /Stripe answers again/);
+  });
+
+  test('a key that is refused costs few events, the others wait for one that works', async (t) => {
+    const world = await World.open(t, { settings: { ...broken, IDENTIHOOK_STRIPE_RATE: '50/s' } });
+    world.stripe.addKey(world.key, { revoked: true });
+    const all = many(world);
+    for (const { event } of all) await world.deliver(event);
+    await until(async () => (await world.program.metric('breaker_open{service="stripe"}')) === 1, 'the breaker to open');
+    assert.match(world.program.child.stderr, /not asked for a while.*STRIPE_SECRET_KEY/);
+    world.stripe.addKey(world.key);
+    const ends = await Promise.all(all.map(({ event }) => world.outcome(event)));
+    const dead = ends.filter(({ outcome }) => outcome === 'dead').length;
+    assert.ok(dead >= 3 && dead <= 8, `${dead} are dead`);
+    assert.equal(ends.filter(({ outcome }) => outcome === 'done').length, 20 - dead);
+  });
+
+  test('it ends in order all the same, and hands back what waits', async (t) => {
+    const world = await World.open(t, { settings: { ...broken, IDENTIHOOK_BREAKER_PAUSE: '1m' } });
+    world.stripe.fail({ status: 500, times: Infinity });
+    const all = many(world);
+    for (const { event } of all) await world.deliver(event);
+    await until(async () => (await world.program.metric('breaker_open{service="stripe"}')) === 1, 'the breaker to open');
+    await world.program.stop();
+    world.stripe.recover();
+    await world.start();
+    for (const { event } of all) assert.equal((await world.outcome(event)).outcome, 'done');
+  });
+
+  test('limits of the rate slow down the whole fleet, and locks do not', async (t) => {
+    const settings = { ...broken, IDENTIHOOK_BREAKER_FAULTS: '2', IDENTIHOOK_RETRY_CAP: '10s' };
+    const world = await World.open(t, { settings });
+    const lock = { status: 429, body: { error: { type: 'invalid_request_error', code: 'lock_timeout', message: 'x' } } };
+    for (let i = 0; i < 4; i++) world.stripe.fail(lock);
+    const locked = world.pair('verified');
+    assert.equal((await world.carry(locked.event)).outcome, 'done');
+    assert.equal(await world.redis.call('GET', key('slow:test')), null);
+    world.stripe.fail({ status: 429, headers: { ...LIMITED, 'Retry-After': '1' } });
+    const [one, ...others] = [world.pair('verified'), world.pair('verified'), world.pair('verified')];
+    await world.deliver(one.event);
+    await until(() => world.redis.call('GET', key('slow:test')), 'the fleet to slow down');
+    const other = await world.start();
+    for (const { event } of others) await world.deliver(event, { program: other });
+    for (const { event } of [one, ...others]) assert.equal((await world.outcome(event)).outcome, 'done');
+    const refused = world.stripe.reads(one.session.id)[0].at;
+    for (const { session } of others) {
+      const waited = world.stripe.reads(session.id)[0].at - refused;
+      assert.ok(waited >= 900, `asked again after ${waited} ms`);
+    }
+    assert.equal(await world.redis.call('GET', key('slow:test')), '2');
+    assert.equal(await world.program.metric('breaker_opened_total{service="stripe"}'), 0);
   });
 });
 

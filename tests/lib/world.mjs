@@ -73,6 +73,7 @@ export class World {
       IDENTIHOOK_RETRY_BASE: '20ms',
       IDENTIHOOK_RETRY_CAP: '200ms',
       IDENTIHOOK_CLAIM_AFTER: '1s',
+      IDENTIHOOK_BREAKER_PAUSE: '50ms',
       IDENTIHOOK_RECONCILE_EVERY: '0', // its reads would be counted, and meet the faults that are meant for others
       IDENTIHOOK_TRIM_EVERY: '1h', // so that tests can look at the stream
       ...(email && {

@@ -118,6 +118,68 @@ START_TEST(an_id_that_is_none_never_gets_into_a_url)
 }
 END_TEST
 
+static struct api_verdict judge_limit(const char *reason, const char *body)
+{
+    struct api_reply reply = {.status = 429, .rate_limit_reason = text_of(reason), .body = text_of(body)};
+    struct api_verdict verdict;
+    api_judge(&reply, &verdict);
+    ck_assert_int_eq(verdict.outcome, API_TRANSIENT);
+    return verdict;
+}
+
+START_TEST(a_limit_of_the_rate_is_told_from_a_lock)
+{
+    static const char *const reasons[] = {"global-rate", "endpoint-rate", "global-concurrency", "endpoint-concurrency"};
+    static const char lock[] = "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"lock_timeout\"}}";
+    for (size_t i = 0; i < ARRAY_LENGTH(reasons); i++) {
+        ck_assert_int_eq(judge_limit(reasons[i], "").scope, API_SCOPE_RATE);
+    }
+    ck_assert_int_eq(judge_limit(NULL, "<html>").scope, API_SCOPE_RATE); /* a proxy's own limit */
+    ck_assert_int_eq(judge_limit(NULL, lock).scope, API_SCOPE_REQUEST);
+    ck_assert_int_eq(judge_limit("resource-specific", "").scope, API_SCOPE_REQUEST);
+    ck_assert_str_eq(judge_limit(NULL, lock).reason, "stripe_busy");
+    ck_assert_ptr_nonnull(strstr(judge_limit("endpoint-concurrency", "").error, "IDENTIHOOK_CONCURRENCY"));
+}
+END_TEST
+
+START_TEST(what_concerns_all_is_told_from_what_concerns_one)
+{
+    ck_assert_int_eq(judge(0, NULL).scope, API_SCOPE_SERVICE);
+    ck_assert_int_eq(judge(503, NULL).scope, API_SCOPE_SERVICE);
+    ck_assert_int_eq(judge(401, NULL).scope, API_SCOPE_KEY);
+    ck_assert_int_eq(judge(403, NULL).scope, API_SCOPE_KEY);
+    ck_assert_int_eq(judge(400, NULL).scope, API_SCOPE_KEY);
+    ck_assert_int_eq(judge(404, NULL).scope, API_SCOPE_REQUEST);
+    ck_assert_int_eq(judge(409, NULL).scope, API_SCOPE_REQUEST);
+}
+END_TEST
+
+static const struct {
+    struct api_reply reply;
+    const char *reason;
+    const char *advice;
+} refusals[] = {
+    {{.status = 404, .event_is_live = true}, "session_not_found", "IDENTIHOOK_LIVEMODE=test"},
+    {{.status = 404, .key_is_live = true}, "session_not_found", "IDENTIHOOK_LIVEMODE=live"},
+    {{.status = 404, .of_account = true}, "session_not_found", "still connected"},
+    {{.status = 404}, "session_not_found", "same account or sandbox"},
+    {{.status = 403, .of_account = true}, "stripe_key_lacks_permission", "connected accounts"},
+    {{.status = 403, .is_late = true}, "sensitive_results_expired", "48 hours"},
+};
+
+START_TEST(a_refusal_of_one_session_says_what_is_wrong_with_it)
+{
+    struct api_verdict verdict;
+    api_judge(&refusals[_i].reply, &verdict);
+    ck_assert_int_eq(verdict.outcome, API_PERMANENT);
+    ck_assert_int_eq(verdict.scope, API_SCOPE_REQUEST);
+    ck_assert_str_eq(verdict.reason, refusals[_i].reason);
+    ck_assert_msg(strstr(verdict.error, refusals[_i].advice) != NULL, "%s", verdict.error);
+    ck_assert_msg(strstr(verdict.error, "HTTP 40") != NULL, "cut: %s", verdict.error);
+    ck_assert_uint_lt(strlen(verdict.error), sizeof(verdict.error) - 40); /* room for the request's id */
+}
+END_TEST
+
 START_TEST(the_list_of_events_is_asked_for_by_type_and_time)
 {
     struct buffer url = {0};
@@ -169,6 +231,9 @@ static void fill(TCase *tests)
     tcase_add_test(tests, the_error_names_code_and_request_but_never_the_message);
     tcase_add_test(tests, the_url_expands_what_was_chosen);
     tcase_add_loop_test(tests, an_id_that_is_none_never_gets_into_a_url, 0, (int)ARRAY_LENGTH(bad_ids));
+    tcase_add_test(tests, a_limit_of_the_rate_is_told_from_a_lock);
+    tcase_add_test(tests, what_concerns_all_is_told_from_what_concerns_one);
+    tcase_add_loop_test(tests, a_refusal_of_one_session_says_what_is_wrong_with_it, 0, (int)ARRAY_LENGTH(refusals));
     tcase_add_test(tests, the_list_of_events_is_asked_for_by_type_and_time);
     tcase_add_test(tests, a_key_that_may_not_list_events_is_told_which_permission_it_lacks);
     tcase_add_test(tests, every_error_code_has_its_words);
