@@ -54,7 +54,8 @@ describe('a mail', { concurrency: 8 }, () => {
       assert.equal(letter.effects, 'onboarding');
       assert.equal(world.smtp.refused.items.length, 1, 'it is not tried again');
       assert.equal(world.updatesOf(event).length, 1);
-      assert.deepEqual(Object.keys(await world.ledger(event)).sort(), ['failed:email', 'onboarding']);
+      const noted = Object.keys(await world.ledger(event)).filter((name) => !name.startsWith('tr')); // without the tries
+      assert.deepEqual(noted.sort(), ['failed:email', 'onboarding']);
     });
   }
 
