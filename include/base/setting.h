@@ -65,5 +65,14 @@ setting_reader setting_mail_from;
 setting_reader setting_address; /* char *, a bare e-mail address */
 setting_reader setting_color;   /* char *, "#rrggbb" */
 setting_reader setting_database;
+setting_reader setting_token_secrets;
+setting_reader setting_integration;
+setting_reader setting_session_type;
+setting_reader setting_flow;
+setting_reader setting_document_options;
+setting_reader setting_document_types;
+setting_reader setting_header_name;
+setting_reader setting_origins;
+setting_reader setting_publishable_key;
 setting_reader setting_log_format;
 setting_reader setting_log_level;

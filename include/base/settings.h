@@ -20,6 +20,8 @@
  */
 
 #define WEBHOOK_SECRETS_MAXIMUM 16
+#define SESSION_SECRETS_MAXIMUM 8
+#define ORIGINS_MAXIMUM 32
 #define ACTIONS_MAXIMUM 4
 
 struct webhook_secret {
@@ -42,6 +44,47 @@ struct action_list {
 };
 
 enum starttls_mode { STARTTLS_WHEN_OFFERED, STARTTLS_REQUIRED, STARTTLS_OFF };
+
+/* How a client goes through the verification, and so what it is given: a client secret, a URL, an ephemeral key. */
+enum integration { INTEGRATION_MODAL, INTEGRATION_REDIRECT, INTEGRATION_NATIVE, INTEGRATIONS };
+
+/* "modal", "redirect", "native". */
+extern const char *const integration_names[INTEGRATIONS];
+
+/* Bits of document_options and document_types, in the order of their settings. */
+enum document_option { DOCUMENT_LIVE_CAPTURE, DOCUMENT_MATCHING_SELFIE, DOCUMENT_ID_NUMBER, DOCUMENT_OPTIONS };
+enum document_type { DOCUMENT_DRIVING_LICENSE, DOCUMENT_ID_CARD, DOCUMENT_PASSPORT, DOCUMENT_TYPES };
+
+/* Stripe's names of them. */
+extern const char *const document_option_names[DOCUMENT_OPTIONS];
+extern const char *const document_type_names[DOCUMENT_TYPES];
+
+/* Creating verification sessions; off when there is no secret. */
+struct session_settings {
+    struct secret token_secrets[SESSION_SECRETS_MAXIMUM];
+    size_t token_secret_count;
+    char *token_audience; /* NULL: not checked */
+    char *token_issuer;   /* NULL: not checked */
+    uint64_t token_leeway_ms;
+    enum integration integration; /* of a request that names none */
+    char *type;                   /* "document" or "id_number"; not with a flow */
+    char *flow;                   /* NULL, or vf_… */
+    unsigned document_options;    /* bit N: enum document_option N */
+    unsigned document_types;      /* bit N: enum document_type N; none: Stripe's default, all of them */
+    char *return_url;
+    uint64_t timeout_ms;
+    uint64_t attempts;
+    uint64_t attempts_window_ms;
+    uint64_t record_ms;
+    uint64_t user_rate; /* these three per minute */
+    uint64_t status_rate;
+    uint64_t address_rate;
+    char *address_header; /* NULL: the connection's own address */
+    char *origins[ORIGINS_MAXIMUM];
+    size_t origin_count;
+    char *publishable_key; /* NULL: the page redirects */
+    char *stripe_js_url;
+};
 
 struct settings {
     struct webhook_secret webhook_secrets[WEBHOOK_SECRETS_MAXIMUM];
@@ -115,7 +158,7 @@ struct settings {
     bool smtp_cleartext_login; /* a login may go over a connection without TLS */
     uint64_t smtp_timeout_ms;
     char *mail_from;
-    char *mail_reply_to; /* NULL: the sender */
+    char *mail_reply_to;  /* NULL: the sender */
     char *mail_templates; /* NULL: only the built-in ones */
     char *mail_locale_key;
     char *retry_page;
@@ -134,6 +177,7 @@ struct settings {
     uint64_t postgres_connections;
     uint64_t postgres_connect_timeout_ms;
     uint64_t postgres_timeout_ms;
+    struct session_settings sessions;
 
     char *ca_file;
 

@@ -31,7 +31,6 @@ int status_run(int argc, char **argv);
 int explain_run(int argc, char **argv);
 int dead_run(int argc, char **argv);
 int reconcile_run(int argc, char **argv);
-int preview_run(int argc, char **argv);
 int verify_run(int argc, char **argv);
 int health_run(int argc, char **argv);
 int migrate_run(int argc, char **argv);

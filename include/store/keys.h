@@ -29,6 +29,8 @@
  *   {NS}:trimmer          string  which worker trims the streams, and how many groups it found stalled
  *   {NS}:rate:MODE        string  when the next read of Stripe's API is due (ms); MODE is live or test
  *   {NS}:slow:MODE        string  how many times slower than usual it goes for now, because Stripe has refused
+ *   {NS}:user:HASH        hash    which verification session a user was given here, and how it stands; see user.h
+ *   {NS}:pace:KIND:X      string  when a user or an address may go on asking for sessions (ms)
  */
 #define KEYS_GROUP "identihook"
 #define KEY_MAXIMUM 512

@@ -13,6 +13,9 @@
  */
 enum session_status { SESSION_REQUIRES_INPUT, SESSION_PROCESSING, SESSION_VERIFIED, SESSION_CANCELED, SESSION_UNKNOWN };
 
+/* The status that Stripe's word stands for; SESSION_UNKNOWN when it is a new one. */
+enum session_status session_status_of(const char *text);
+
 /* The fields of verified_outputs, in the order of IDENTIHOOK_VERIFIED_OUTPUTS; bit N of a set stands for field N. */
 enum verified_output {
     OUTPUT_FIRST_NAME,

@@ -11,6 +11,7 @@
 #include "app/reconciler.h"
 #include "app/reply.h"
 #include "app/router.h"
+#include "app/session_desk.h"
 #include "app/worker.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -36,6 +37,7 @@ struct reactor {
     struct replies *replies;
     struct intake *intake;
     struct router *router;
+    struct session_desk *desk; /* NULL: no sessions are created here */
     struct listener *listener;
     struct worker *worker;
     struct reconciler *reconciler; /* in the first loop that works */
@@ -61,11 +63,28 @@ static void part_ended(struct reactor *reactor)
     }
 }
 
+static void on_desk_closed(void *context)
+{
+    part_ended(context);
+}
+
+/* After the listener: nobody asks any more. */
+static void close_desk(struct reactor *reactor)
+{
+    struct session_desk *desk = reactor->desk;
+    reactor->desk = NULL;
+    if (desk) {
+        session_desk_close(desk, on_desk_closed, reactor);
+    } else {
+        part_ended(reactor);
+    }
+}
+
 static void on_listener_closed(void *context)
 {
     struct reactor *reactor = context;
     reactor->listener = NULL;
-    part_ended(reactor);
+    close_desk(reactor);
 }
 
 static void on_drained(void *context)
@@ -94,10 +113,11 @@ static void stop(struct reactor *reactor)
     }
     reactor->stopping = true;
     uint64_t timeout = reactor->options.settings->shutdown_timeout_ms;
-    reactor->open_parts = 1; /* this call itself */
+    reactor->open_parts = 2; /* this call itself, and the listener with its desk */
     if (reactor->listener) {
-        reactor->open_parts++;
         listener_drain(reactor->listener, timeout, on_drained, reactor);
+    } else {
+        close_desk(reactor);
     }
     if (reactor->worker) {
         reactor->open_parts++;
@@ -255,6 +275,17 @@ static size_t share_of_arriving(const struct settings *settings)
     return part > least ? part : least;
 }
 
+static int open_desk(struct reactor *reactor)
+{
+    struct session_desk_options options = {
+        .settings = reactor->options.settings, .queue = reactor->queue, .replies = reactor->replies};
+    int status = session_desk_open(&reactor->loop, &options, &reactor->desk);
+    if (status == 0) {
+        session_desk_add_routes(reactor->desk, reactor->router);
+    }
+    return status;
+}
+
 /* The intake comes first, which takes the keys. */
 static int open_routes(struct reactor *reactor)
 {
@@ -277,7 +308,7 @@ static int open_routes(struct reactor *reactor)
     }
     struct route route = intake_route(reactor->intake);
     router_add(reactor->router, &route);
-    return 0;
+    return session_desk_is_wanted(reactor->options.settings) ? open_desk(reactor) : 0;
 }
 
 static int open_ingest(struct reactor *reactor)

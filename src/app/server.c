@@ -14,9 +14,11 @@
 #include "app/admin.h"
 #include "app/mail_writer.h"
 #include "app/reactor.h"
+#include "app/session_desk.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "core/jwt_library.h"
 #include "net/curl_library.h"
 #include "net/listener.h"
 #include "net/mail.h"
@@ -502,15 +504,29 @@ static void refuse_webhook_socket(struct server *server)
     }
 }
 
+/* Sessions are created where requests come in. */
+static bool creates_sessions(const struct server_options *options)
+{
+    return options->ingests && session_desk_is_wanted(options->settings);
+}
+
+static bool fetches(const struct server_options *options)
+{
+    return options->works || creates_sessions(options);
+}
+
 static int open_libraries(const struct server_options *options)
 {
     struct buffer fault = {0};
-    int status = options->works ? curl_library_open(&fault) : 0;
+    int status = fetches(options) ? curl_library_open(&fault) : 0;
+    if (status == 0 && creates_sessions(options)) {
+        status = jwt_library_open(&fault);
+    }
     if (status == 0 && options->works && secret_is_set(&options->settings->database_url)) {
         status = postgres_library_open(&fault);
     }
     if (status != 0) {
-        log_error("a worker needs a library that is not there", LOG_TEXT("fault", buffer_text(&fault)));
+        log_error("a library that this role needs is not there", LOG_TEXT("fault", buffer_text(&fault)));
     }
     buffer_free(&fault);
     return status == 0 ? 0 : -ENOTSUP;
@@ -542,7 +558,7 @@ int server_run(const struct server_options *options)
     address_table_free(server.addresses);
     admin_free(&server.admin);
     (void)uv_loop_close(&server.loop);
-    if (options->works) {
+    if (fetches(options)) {
         curl_library_close();
     }
     log_info("stopped", LOG_NUMBER("status", status));

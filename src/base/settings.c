@@ -196,7 +196,22 @@ static void resolve_actions(const struct settings *settings, struct action_list 
     }
 }
 
-static bool resolve(struct settings *settings, struct buffer *faults)
+/* `ingests`: it is to be able to answer requests. */
+static void resolve_sessions(const struct settings *settings, bool ingests, struct buffer *faults, bool *faulty)
+{
+    const struct session_settings *sessions = &settings->sessions;
+    bool documents = sessions->document_options != 0 || sessions->document_types != 0;
+    require(!ingests || sessions->token_secret_count == 0 || secret_is_set(&settings->stripe_key), faults, faulty,
+            "IDENTIHOOK_SESSION_TOKEN_SECRET is set, but not STRIPE_SECRET_KEY, which sessions are created with; for "
+            "example STRIPE_SECRET_KEY=rk_live_51Abc");
+    require(!sessions->type || !sessions->flow, faults, faulty,
+            "IDENTIHOOK_SESSION_TYPE and IDENTIHOOK_SESSION_FLOW exclude each other: set one of them");
+    require(!documents || !sessions->flow, faults, faulty,
+            "IDENTIHOOK_SESSION_DOCUMENT_OPTIONS and _TYPES are not for a flow, which has its own: take them out, or "
+            "IDENTIHOOK_SESSION_FLOW");
+}
+
+static bool resolve(struct settings *settings, unsigned needs, struct buffer *faults)
 {
     bool faulty = false;
     require(!settings->smtp_url || settings->mail_from, faults, &faulty,
@@ -213,6 +228,7 @@ static bool resolve(struct settings *settings, struct buffer *faults)
             "IDENTIHOOK_TLS_CLIENT_CA needs IDENTIHOOK_TLS_CERT and IDENTIHOOK_TLS_KEY");
     require(settings->retry_base_ms <= settings->retry_cap_ms, faults, &faulty,
             "IDENTIHOOK_RETRY_BASE is longer than IDENTIHOOK_RETRY_CAP; for example IDENTIHOOK_RETRY_BASE=2s");
+    resolve_sessions(settings, needs & SETTINGS_FOR_INGEST, faults, &faulty);
     resolve_actions(settings, &settings->actions_verified, "IDENTIHOOK_ACTIONS_VERIFIED", faults, &faulty);
     resolve_actions(settings, &settings->actions_requires_input, "IDENTIHOOK_ACTIONS_REQUIRES_INPUT", faults, &faulty);
     if (settings->loops == 0) {
@@ -271,7 +287,7 @@ static int read_table(struct settings *settings, unsigned needs, const struct en
     environment_each_name(environment, check_name, &check);
     /* Faults of single settings first: what depends on them would only repeat them in other words. */
     if (!faulty) {
-        faulty = resolve(settings, faults);
+        faulty = resolve(settings, needs, faults);
     }
     if (default_brand(settings) < 0) {
         return -ENOMEM;
@@ -297,19 +313,47 @@ void settings_free(struct settings *settings)
     for (size_t i = 0; i < settings->webhook_secret_count; i++) {
         secret_clear(&settings->webhook_secrets[i].value);
     }
+    for (size_t i = 0; i < settings->sessions.token_secret_count; i++) {
+        secret_clear(&settings->sessions.token_secrets[i]);
+    }
+    for (size_t i = 0; i < settings->sessions.origin_count; i++) {
+        free(settings->sessions.origins[i]);
+    }
     secret_clear(&settings->stripe_key);
     secret_clear(&settings->smtp_password);
     secret_clear(&settings->onboarding_secret);
     secret_clear(&settings->database_url);
     redis_url_free(&settings->redis);
     char *strings[] = {
-        settings->stripe_api_base, settings->stripe_api_version, settings->namespace,
-        settings->webhook_path,    settings->tls_certificate,    settings->tls_key,
-        settings->tls_client_ca,   settings->smtp_url,           settings->smtp_username,
-        settings->mail_from,       settings->retry_page,         settings->onboarding_url,
-        settings->ca_file,         settings->mail_reply_to,      settings->alternative_page,
-        settings->support_address, settings->brand_name,         settings->brand_color,
-        settings->brand_logo_url,  settings->mail_templates,     settings->mail_locale_key,
+        settings->stripe_api_base,
+        settings->stripe_api_version,
+        settings->namespace,
+        settings->webhook_path,
+        settings->tls_certificate,
+        settings->tls_key,
+        settings->tls_client_ca,
+        settings->smtp_url,
+        settings->smtp_username,
+        settings->mail_from,
+        settings->retry_page,
+        settings->onboarding_url,
+        settings->ca_file,
+        settings->mail_reply_to,
+        settings->alternative_page,
+        settings->support_address,
+        settings->brand_name,
+        settings->brand_color,
+        settings->brand_logo_url,
+        settings->mail_templates,
+        settings->mail_locale_key,
+        settings->sessions.token_audience,
+        settings->sessions.token_issuer,
+        settings->sessions.type,
+        settings->sessions.flow,
+        settings->sessions.return_url,
+        settings->sessions.address_header,
+        settings->sessions.publishable_key,
+        settings->sessions.stripe_js_url,
     };
     for (size_t i = 0; i < ARRAY_LENGTH(strings); i++) {
         free(strings[i]);

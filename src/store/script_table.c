@@ -18,6 +18,10 @@ struct redis_script script_trim = {.name = "trim", .source = trim_script};
 struct redis_script script_rate = {.name = "rate", .source = rate_script};
 struct redis_script script_rate_slow = {.name = "rate_slow", .source = rate_slow_script};
 struct redis_script script_backlog = {.name = "backlog", .source = backlog_script};
+struct redis_script script_pace = {.name = "pace", .source = pace_script};
+struct redis_script script_admit = {.name = "admit", .source = admit_script};
+struct redis_script script_enrol = {.name = "enrol", .source = enrol_script};
+struct redis_script script_note = {.name = "note", .source = note_script};
 struct redis_script script_search = {.name = "search", .source = search_script};
 struct redis_script script_trace = {.name = "trace", .source = trace_script};
 struct redis_script script_replay = {.name = "replay", .source = replay_script};
@@ -30,9 +34,11 @@ static struct redis_script *const scripts[] = {
     &script_retry, &script_bury, &script_surrender, &script_trim,  &script_rate, &script_backlog,
 };
 
-/* For operators, and now and then: prepared, but not loaded by every connection. The first call sends the source. */
-static struct redis_script *const rare_scripts[] = {&script_search, &script_rate_slow, &script_trace,
-                                                    &script_watermark_begin, &script_watermark_keep};
+/* For operators, for creating sessions, and now and then: prepared, but not loaded by every connection. The first call
+ * sends the source. */
+static struct redis_script *const rare_scripts[] = {&script_search,          &script_rate_slow,      &script_trace,
+                                                    &script_watermark_begin, &script_watermark_keep, &script_pace,
+                                                    &script_admit,           &script_enrol,          &script_note};
 
 static const struct redis_script *table[sizeof(scripts) / sizeof(scripts[0]) + 1];
 

@@ -31,7 +31,7 @@ bool session_has_sensitive(unsigned outputs)
     return sensitive;
 }
 
-static enum session_status status_of(const char *text)
+enum session_status session_status_of(const char *text)
 {
     static const char *const names[] = {[SESSION_REQUIRES_INPUT] = "requires_input",
                                         [SESSION_PROCESSING] = "processing",
@@ -110,7 +110,7 @@ static int fill(struct session *session, const json_t *json, unsigned outputs)
         return SESSION_NOT_ONE;
     }
     if (status == 0) {
-        session->status = status_of(session->status_text);
+        session->status = session_status_of(session->status_text);
         session->metadata = json_incref(json_object_get(json, "metadata"));
     }
     return status;

@@ -11,11 +11,11 @@ import { World } from '../lib/world.mjs';
 
 const maps = (program) => readFile(`/proc/${program.pid}/maps`, 'utf8');
 
-/** A folder that the dynamic linker looks into first, with a libcurl that cannot be loaded. */
-async function brokenLibraries(t) {
+/** A folder that the dynamic linker looks into first, with a library that cannot be loaded. */
+async function brokenLibraries(t, name = 'libcurl.so.4') {
   const path = await mkdtemp(join(tmpdir(), 'identihook-'));
   t.after(() => rm(path, { recursive: true }));
-  await writeFile(join(path, 'libcurl.so.4'), 'no library\n');
+  await writeFile(join(path, name), 'no library\n');
   return path;
 }
 
@@ -53,5 +53,31 @@ describe('libcurl', { concurrency: 4 }, () => {
     const version = await run(['version'], settings);
     assert.equal(version.code, 0);
     assert.match(version.stdout, /^libcurl cannot be opened .*install libcurl4/m);
+  });
+});
+
+describe('libjwt', { concurrency: 4 }, () => {
+  const IDENTIHOOK_SESSION_TOKEN_SECRET = 'a secret of thirty-two bytes or more';
+
+  test('is in a process that hands out sessions, and in no other', async (t) => {
+    const world = await World.open(t);
+    assert.doesNotMatch(await maps(world.program), /libjwt/);
+    const ingest = await world.start({ settings: { IDENTIHOOK_SESSION_TOKEN_SECRET }, words: ['--role', 'ingest'] });
+    assert.match(await maps(ingest), /libjwt/);
+    const worker = await world.start({ settings: { IDENTIHOOK_SESSION_TOKEN_SECRET }, words: ['--role', 'worker'] });
+    assert.doesNotMatch(await maps(worker), /libjwt/);
+  });
+
+  test('is named with its packages when it cannot be opened', async (t) => {
+    const world = await World.open(t, { start: false });
+    const path = await brokenLibraries(t, 'libjwt.so.2');
+    await writeFile(join(path, 'libjwt.so.0'), 'no library\n');
+    const { code, stderr } = await run(['serve'], {
+      ...world.settings,
+      LD_LIBRARY_PATH: path,
+      IDENTIHOOK_SESSION_TOKEN_SECRET,
+    });
+    assert.equal(code, 2);
+    assert.match(stderr, /libjwt.*install libjwt0 \(Debian 12\) or libjwt2 \(Debian 13\)/);
   });
 });

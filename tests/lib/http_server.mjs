@@ -11,6 +11,7 @@ import http from 'node:http';
  * @property {number}  [status]  answer this
  * @property {object}  [headers] with these
  * @property {string|object} [body]  and this; an object is sent as JSON
+ * @property {boolean} [late]    do what was asked, and only then all this
  * @property {boolean} [hang]    never answer
  * @property {boolean} [close]   close the connection without an answer
  * @property {boolean} [reset]   reset it
@@ -90,6 +91,7 @@ export class HttpServer {
       if (fault) {
         fault.times--;
         request.fault = fault;
+        if (fault.late) await this.answer(request);
         if (await this.#apply(fault, raw.socket, response)) return;
       }
       if (!response.destroyed) this.#send(response, await this.answer(request));

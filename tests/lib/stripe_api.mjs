@@ -16,6 +16,8 @@ import { Journal } from './wait.mjs';
 
 const SESSIONS = '/v1/identity/verification_sessions';
 const EVENTS = '/v1/events';
+const EPHEMERAL_KEYS = '/v1/ephemeral_keys';
+const TYPES = ['document', 'id_number'];
 const EVENT_DAYS = 30; // so long they are kept
 const VERSION = '2026-10-28.endive';
 
@@ -172,6 +174,12 @@ export class StripeApi extends HttpServer {
   /** Every request to the API, also those that fail: { method, path, query, headers, key, account, session, … }. */
   requests = new Journal('requests to the Stripe API');
 
+  /** Every client secret, URL and ephemeral key's secret that was ever given out. */
+  issued = [];
+
+  /** Where people are sent back to, by session. */
+  returns = new Map();
+
   #sessions = new Map();
   #events = new Map();
   #keys = new Map();
@@ -183,10 +191,11 @@ export class StripeApi extends HttpServer {
    * @param {boolean} [options.adopt]      sample sessions that nobody made exist all the same
    * @param {number}  [options.perSecond]  answer 429 beyond so many reads a second
    * @param {boolean} [options.anyKey]     take every key that has a key's form
+   * @param {string}  [options.hosted]     where the hosted pages of sessions are
    */
-  constructor({ adopt = false, perSecond = Infinity, anyKey = false } = {}) {
+  constructor({ adopt = false, perSecond = Infinity, anyKey = false, hosted = 'https://verify.stripe.com' } = {}) {
     super((request) => this.#answer(request));
-    Object.assign(this, { adopt, perSecond, anyKey });
+    Object.assign(this, { adopt, perSecond, anyKey, hosted });
     this.onRequest = (request) => this.#record(request);
     this.faultBody = errorBody;
     this.headers = () => ({ 'Request-Id': `req_${token(14)}` });
@@ -268,6 +277,8 @@ export class StripeApi extends HttpServer {
     const form = parseForm(request.method === 'POST' ? new URLSearchParams(request.body.toString()) : request.query);
     const context = { request, key, form, id };
     if (request.path === EVENTS && request.method === 'GET') return this.#listEvents(context);
+    if (request.path === EPHEMERAL_KEYS && request.method === 'POST')
+      return this.#once(context, () => this.#createEphemeralKey(context));
     if (request.path === SESSIONS && request.method === 'GET') return this.#list(context);
     if (request.path === SESSIONS && request.method === 'POST') return this.#once(context, () => this.#create(context));
     if (id && !action && request.method === 'GET') return this.#retrieve(context);
@@ -370,9 +381,40 @@ export class StripeApi extends HttpServer {
     return shown;
   }
 
+  /** Secret and URL are good for one visit: whoever retrieves an open session gets new ones. */
+  #issue(session) {
+    if (session.status !== 'requires_input') return Object.assign(session, { client_secret: null, url: null });
+    const secret = `${session.livemode ? 'live' : 'test'}_${token(32)}`;
+    Object.assign(session, { client_secret: `${session.id}_secret_${secret}`, url: `${this.hosted}/start/${secret}` });
+    this.issued.push(session.client_secret, session.url);
+    return session;
+  }
+
   #retrieve(context) {
     refuseUnknown(context.form, ['expand', 'client_secret']);
-    return { status: 200, body: this.#render(this.#find(context), context.key, listOf(context.form.expand)) };
+    const session = this.#issue(this.#find(context));
+    return { status: 200, body: this.#render(session, context.key, listOf(context.form.expand)) };
+  }
+
+  #createEphemeralKey({ request, key, form }) {
+    refuseUnknown(form, ['verification_session', 'customer', 'issuing_card', 'nonce', 'expand']);
+    if (!request.headers['stripe-version']) {
+      throw new StripeError(400, { message: 'Ephemeral keys need a Stripe-Version: the one that the client was built for.' });
+    }
+    const { id } = this.#find({ request, key, id: form.verification_session });
+    const now = Math.floor(Date.now() / 1000);
+    const secret = `ek_${key.live ? 'live' : 'test'}_${token(40)}`;
+    this.issued.push(secret);
+    const body = {
+      id: `ephkey_1${token(16)}`,
+      object: 'ephemeral_key',
+      associated_objects: [{ id, type: 'identity.verification_session' }],
+      created: now,
+      expires: now + 3600,
+      livemode: key.live,
+      secret,
+    };
+    return { status: 200, body };
   }
 
   #create({ request, key, form }) {
@@ -396,24 +438,38 @@ export class StripeApi extends HttpServer {
         param: 'type',
       });
     }
-    const secret = `test_${token(32)}`;
-    const id = newSessionId();
+    if (form.type && form.verification_flow) {
+      throw new StripeError(400, { message: 'You may only specify one of these parameters: type, verification_flow.' });
+    }
+    if (form.type && !TYPES.includes(form.type)) {
+      throw new StripeError(400, { message: `Invalid type: must be one of ${TYPES.join(' or ')}`, param: 'type' });
+    }
+    if ((form.client_reference_id ?? '').length > 200) {
+      throw new StripeError(400, {
+        message: 'Invalid string: must be at most 200 characters',
+        param: 'client_reference_id',
+      });
+    }
+    const { allowed_types: types, ...flags } = form.options?.document ?? {};
+    const document = Object.fromEntries(Object.entries(flags).map(([name, value]) => [name, value === 'true']));
     const session = this.addSession(
       {
-        id,
         status: 'requires_input',
         livemode: key.live,
         created: Math.floor(Date.now() / 1000),
         type: form.type ?? 'verification_flow',
+        ...(form.verification_flow && { verification_flow: form.verification_flow }),
+        options: form.type
+          ? { [form.type]: form.type === 'document' ? { ...document, ...(types && { allowed_types: listOf(types) }) } : {} }
+          : {},
         client_reference_id: form.client_reference_id ?? null,
         metadata: form.metadata ?? {},
         provided_details: form.provided_details ?? null,
-        client_secret: `${id}_secret_${secret}`,
-        url: `https://verify.stripe.com/start/${secret}`,
       },
       { account: request.account },
     );
-    return { status: 200, body: this.#render(session, key, listOf(form.expand)) };
+    this.returns.set(session.id, form.return_url ?? null);
+    return { status: 200, body: this.#render(this.#issue(session), key, listOf(form.expand)) };
   }
 
   #update(context) {

@@ -203,20 +203,22 @@ export class World {
     await Promise.all([this.redis, this.stripe, this.smtp, this.onboarding].map((service) => service?.close()));
     const logs = this.programs.map(({ child }) => child.stderr + child.stdout).join('\n');
     for (const end of ends) if (end.status === 'rejected') throw new Error(`${end.reason.message}\n${logs}`);
-    this.#check(logs, sessions);
+    this.#check(logs, sessions, this.stripe?.issued ?? []);
   }
 
-  #check(logs, sessions) {
+  #check(logs, sessions, issued) {
     for (const { child, killed } of this.programs) {
       assert.doesNotMatch(child.stderr, /(Address|Leak|Thread|UndefinedBehavior)Sanitizer|runtime error:/);
       if (!killed) assert.deepEqual(child.end, { code: 0, signal: null }, `it did not end in order:\n${child.stderr}`);
     }
-    const { STRIPE_WEBHOOK_SECRET: secrets = '', IDENTIHOOK_ONBOARDING_SECRET: onboarding = '' } = this.settings;
+    const { STRIPE_WEBHOOK_SECRET: secrets = '', IDENTIHOOK_ONBOARDING_SECRET: onboarding = '', IDENTIHOOK_SESSION_TOKEN_SECRET: tokens = '' } = this.settings;
     const words = [
       ...secrets.split(',').map((secret) => secret.replace(/^[^=]*=/, '')),
       this.key,
+      ...issued,
       onboarding,
       this.settings.DATABASE_URL?.match(/:([^:@/]+)@/)?.[1],
+      ...tokens.split(','),
       ...personalData(sessions),
     ];
     for (const word of words) assert.ok(!word || !logs.includes(word), `a log line tells ${JSON.stringify(word)}`);
