@@ -20,6 +20,7 @@ enum telemetry_ending {
     ENDING_SUPERSEDED,
     ENDING_DEAD,
     ENDING_RETRIED,
+    ENDING_HELD,
     ENDING_HANDED_BACK,
     ENDING_LOST,
     ENDING_WAITING, /* for its session's turn */
@@ -65,6 +66,7 @@ struct telemetry {
     _Atomic uint64_t trimmed[TRIMMED];  /* entries taken away, by stream */
     _Atomic uint64_t groups_stalled;    /* now; 0 in all loops but the one that looks */
     _Atomic uint64_t in_process;        /* now */
+    _Atomic uint64_t paused;            /* now: bit 0 processing, bit 1 + N effect N of enum action */
     _Atomic uint64_t redis_ready;       /* 0 or 1, now */
     _Atomic uint64_t redis_connections; /* that are ready, at the last heartbeat */
     _Atomic uint64_t waiting_for_redis; /* events, now */
@@ -92,6 +94,9 @@ void telemetry_observe(struct telemetry_histogram *histogram, uint64_t nanosecon
 /* False when one of `count` loops has not turned for `allowed_ms`; one that has not begun or has ended does not count.
  */
 bool telemetry_loops_turn(const struct telemetry *const *loops, size_t count, uint64_t now_ms, uint64_t allowed_ms);
+
+/* What is paused, as any of `count` loops knows: bits as above. */
+uint64_t telemetry_paused(const struct telemetry *const *loops, size_t count);
 
 /* Appends the sum of `count` loops' figures in Prometheus's text format. */
 void telemetry_render(const struct telemetry *const *loops, size_t count, struct buffer *out);

@@ -30,6 +30,8 @@ int trigger_run(int argc, char **argv);
 int status_run(int argc, char **argv);
 int explain_run(int argc, char **argv);
 int dead_run(int argc, char **argv);
+int pause_run(int argc, char **argv);
+int resume_run(int argc, char **argv);
 int reconcile_run(int argc, char **argv);
 int verify_run(int argc, char **argv);
 int health_run(int argc, char **argv);

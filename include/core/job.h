@@ -25,7 +25,8 @@
  *
  * A failure that may pass does not hold up the effects behind it; when all have been tried the event is retried as a
  * whole, and the ledger keeps what is done from being repeated. A failure that stays is recorded too, and buries the
- * event once nothing is left to retry.
+ * event once nothing is left to retry. An effect that an operator has paused is passed over, and the event waits for it
+ * once nothing else is left.
  */
 #define JOB_EFFECTS_MAXIMUM 4
 #define JOB_TAKEOVERS_MAXIMUM 5 /* an event whose worker died this often is a poison event */
@@ -36,6 +37,7 @@ enum job_effect_state {
     JOB_EFFECT_TODO,
     JOB_EFFECT_DONE,     /* in this try or an earlier one */
     JOB_EFFECT_DEFERRED, /* failed in this try; may pass */
+    JOB_EFFECT_HELD,     /* an operator has paused it */
     JOB_EFFECT_FAILED,   /* failed for good, in this try or an earlier one */
 };
 
@@ -56,6 +58,7 @@ struct job {
     size_t effect; /* ACTING, RECORDING: the one at hand */
     bool stopping;
     bool deferred;           /* something in this try failed and may pass */
+    bool held;               /* a paused effect is left */
     uint64_t retry_after_ms; /* the longest wait that anyone asked for in this try */
     struct job_fault fault;  /* the last failure: of those that stay if there is one */
     bool failed;             /* something failed for good */
@@ -70,10 +73,12 @@ struct job_limits {
 enum job_event {
     JOB_OPENED,      /* the ledger was read: opened */
     JOB_OPENED_IDLE, /* the same, and this kind of event sets nothing off */
+    JOB_OPENED_HELD, /* the same, and all that is left of it is paused */
     JOB_FETCHED,     /* the session is here and the event is current: `fetched` tells which effects there are */
     JOB_SUPERSEDED,  /* the session is here and has moved on */
     JOB_DEFERRED,    /* the fetch or the effect failed, and that may pass: fault */
     JOB_FAILED,      /* the fetch or the effect failed for good: fault */
+    JOB_HELD,        /* the effect is paused: go on with the next one */
     JOB_SUCCEEDED,   /* the effect is done */
     JOB_RECORDED,    /* the ledger has it */
     JOB_CLOSED,      /* Redis has moved the event to where it belongs */
@@ -101,6 +106,7 @@ enum job_action {
     JOB_FINISH, /* close: the event is done */
     JOB_FINISH_SUPERSEDED,
     JOB_RETRY,   /* close: try again after delay_ms */
+    JOB_HOLD,    /* close: let it wait until the effect is not paused any more; counts as no try */
     JOB_BURY,    /* close: to the dead letters, with job->fault */
     JOB_RELEASE, /* close: hand it back, to be taken at once by another; counts as no try */
     JOB_FORGET,  /* it has ended: free it */

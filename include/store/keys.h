@@ -11,7 +11,7 @@
  *   {NS}:events           stream  every event, as received; the group "identihook" is ours
  *   {NS}:outcomes         stream  how each ended
  *   {NS}:dead             stream  those that could not be carried to their outcome
- *   {NS}:acts             stream  what operators did: replay, discard; who, when and why
+ *   {NS}:acts             stream  what operators did: replay, discard, pause, resume; who, when and why
  *   {NS}:seen:EVENT       string  the event was received, and when (ms since 1970); negative: it was finished or
  *                                 buried, and when. A younger entry of the stream, of a replay, is carried out all the
  *                                 same. Kept for the dedupe window
@@ -23,6 +23,9 @@
  *   {NS}:waiting:SESSION  zset    stream ids of events that wait for the turn, the oldest first. Each is in retry, too
  *   {NS}:retry            zset    stream ids of events to be tried again, by the time that is due (ms), and of those
  *                                 that wait for their session's turn
+ *   {NS}:held             zset    stream ids of events whose paused effect is all that is left, by when they were held.
+ *                                 Each is in retry, too
+ *   {NS}:control          hash    what operators have paused: processing, or an effect -> when (ms), who, why
  *   {NS}:attempts         hash    stream id -> failed tries of an event that is not finished
  *   {NS}:reconcile        hash    how far Stripe's list of events was gone through (`through`, s; `at`, ms), and who is
  *                                 at it (`holder`, `until`, ms)
@@ -41,6 +44,8 @@ struct keys {
     char outcomes[96];
     char dead[96];
     char acts[96];
+    char control[96];
+    char held[96];
     char retry[96];
     char attempts[96];
     char reconcile[96];

@@ -75,6 +75,8 @@ MUST_CHECK int lease_bury(const struct lease *lease, struct lease_call *call, co
                           const struct job_fault *fault, unsigned attempts);
 MUST_CHECK int lease_retry(const struct lease *lease, struct lease_call *call, uint64_t delay_ms,
                            const struct job_fault *fault);
+/* Its effect `effect` is paused, and nothing else is left: it waits, which counts as no try. See store/control.h. */
+MUST_CHECK int lease_hold(const struct lease *lease, struct lease_call *call, const char *effect);
 MUST_CHECK int lease_release(const struct lease *lease,
                              struct lease_call *call); /* to be taken at once; counts as no try */
 

@@ -26,6 +26,7 @@ struct trace {
     bool delivered;  /* the group has been given it: when not, it is unread */
     const char *turn;
     int64_t ahead; /* events that wait for the session's turn before it; -1: it does not wait */
+    bool held;     /* it waits for a paused effect */
     size_t ledger_count;
     struct trace_field ledger[TRACE_LEDGER_MAXIMUM];
 };

@@ -47,15 +47,37 @@ static int write_health(struct admin *admin)
     return healthy ? 200 : 503;
 }
 
+/* For information: a pause is no fault, and probes must not restart anything for it. */
+static void write_pauses(struct admin *admin)
+{
+    struct loops loops = loops_of(admin);
+    uint64_t paused = telemetry_paused(loops.telemetry, loops.count);
+    const char *comma = "";
+    buffer_append_string(&admin->body, "\"paused\":[");
+    if (paused & 1) {
+        buffer_append_string(&admin->body, "\"processing\"");
+        comma = ",";
+    }
+    for (enum action action = 0; action < ACTIONS; action++) {
+        if (paused >> (1 + action) & 1) {
+            buffer_append_format(&admin->body, "%s\"%s\"", comma, action_names[action]);
+            comma = ",";
+        }
+    }
+    buffer_append_byte(&admin->body, ']');
+}
+
 static int write_readiness(struct admin *admin)
 {
     bool loops = admin_loops_turn(admin);
     bool redis = redis_is_there(admin);
     bool ready = loops && redis && !admin->draining;
     buffer_append_format(&admin->body,
-                         "{\"ready\":%s,\"components\":{\"loops\":\"%s\",\"redis\":\"%s\",\"draining\":%s}}",
+                         "{\"ready\":%s,\"components\":{\"loops\":\"%s\",\"redis\":\"%s\",\"draining\":%s},",
                          ready ? "true" : "false", loops ? "ok" : "stuck", redis ? "ok" : "unavailable",
                          admin->draining ? "true" : "false");
+    write_pauses(admin);
+    buffer_append_byte(&admin->body, '}');
     return ready ? 200 : 503;
 }
 

@@ -125,6 +125,32 @@ static bool acts(const struct delivery *delivery)
     return decision_is_needed(delivery->entry->kind) && actions_of(delivery)->count > 0;
 }
 
+/* The first effect that is left and is paused; ACTIONS when there is none. */
+static enum action paused_effect(const struct delivery *delivery)
+{
+    const struct action_list *actions = actions_of(delivery);
+    for (size_t i = 0; i < actions->count; i++) {
+        bool left = !((delivery->ledger.done | delivery->ledger.failed) & (1u << actions->items[i]));
+        if (left && pause_watch_holds(delivery->worker->pauses, actions->items[i])) {
+            return actions->items[i];
+        }
+    }
+    return ACTIONS;
+}
+
+/* Whether something is left, and all that is left is paused: then there is no need to fetch the session. */
+static bool is_held(const struct delivery *delivery)
+{
+    const struct action_list *actions = actions_of(delivery);
+    for (size_t i = 0; i < actions->count; i++) {
+        bool left = !((delivery->ledger.done | delivery->ledger.failed) & (1u << actions->items[i]));
+        if (left && !pause_watch_holds(delivery->worker->pauses, actions->items[i])) {
+            return false;
+        }
+    }
+    return paused_effect(delivery) != ACTIONS;
+}
+
 /* Asks whether the event is still ours, and its session's turn, and what the ledger has of it. */
 static void read_ledger(struct delivery *delivery,
                         void (*callback)(struct lease_call *call, enum lease_outcome outcome))
@@ -145,7 +171,9 @@ static void on_opened(struct lease_call *call, enum lease_outcome outcome)
     }
     delivery->ledger = call->ledger;
     struct job_input input = {
-        .event = acts(delivery) ? JOB_OPENED : JOB_OPENED_IDLE,
+        .event = !acts(delivery)     ? JOB_OPENED_IDLE
+                 : is_held(delivery) ? JOB_OPENED_HELD
+                                     : JOB_OPENED,
         .failures = call->ledger.failures,
         .takeovers = call->ledger.takeovers,
     };
@@ -268,7 +296,11 @@ static void on_confirmed(struct lease_call *call, enum lease_outcome outcome)
  * when Redis has just said that the event is ours. */
 static void run_effect(struct delivery *delivery)
 {
-    read_ledger(delivery, on_confirmed);
+    if (pause_watch_holds(delivery->worker->pauses, actions_of(delivery)->items[delivery->job.effect])) {
+        step_event(delivery, JOB_HELD);
+    } else {
+        read_ledger(delivery, on_confirmed);
+    }
 }
 
 static void on_recorded(struct lease_call *call, enum lease_outcome outcome)
@@ -325,6 +357,7 @@ static void note_ending(struct delivery *delivery)
         [JOB_FINISH] = {ENDING_DONE, "event done"},
         [JOB_FINISH_SUPERSEDED] = {ENDING_SUPERSEDED, "event superseded"},
         [JOB_RETRY] = {ENDING_RETRIED, "event will be tried again"},
+        [JOB_HOLD] = {ENDING_HELD, "event waits for a paused effect"},
         [JOB_BURY] = {ENDING_DEAD, "event moved to the dead letters"},
         [JOB_RELEASE] = {ENDING_HANDED_BACK, "event handed back"},
     };
@@ -377,12 +410,26 @@ static void end_event(struct delivery *delivery)
     }
 }
 
+/* The effect that it waits for; one that was resumed meanwhile will do, for then it goes on at once. */
+static const char *held_effect(const struct delivery *delivery)
+{
+    for (size_t i = 0; i < delivery->job.effect_count; i++) {
+        if (delivery->job.effects[i] == JOB_EFFECT_HELD) {
+            return action_names[actions_of(delivery)->items[i]];
+        }
+    }
+    enum action action = paused_effect(delivery);
+    return action_names[action < ACTIONS ? action : 0];
+}
+
 static void schedule_event(struct delivery *delivery)
 {
     delivery->lease_call.callback = on_ended;
     if (delivery->order.action == JOB_RETRY) {
         asked(delivery,
               lease_retry(&delivery->lease, &delivery->lease_call, delivery->order.delay_ms, &delivery->job.fault));
+    } else if (delivery->order.action == JOB_HOLD) {
+        asked(delivery, lease_hold(&delivery->lease, &delivery->lease_call, held_effect(delivery)));
     } else {
         asked(delivery, lease_release(&delivery->lease, &delivery->lease_call));
     }
@@ -417,6 +464,7 @@ static void perform(struct delivery *delivery)
         end_event(delivery);
         break;
     case JOB_RETRY:
+    case JOB_HOLD:
     case JOB_RELEASE:
         schedule_event(delivery);
         break;

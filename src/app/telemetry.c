@@ -31,6 +31,15 @@ bool telemetry_loops_turn(const struct telemetry *const *loops, size_t count, ui
     return true;
 }
 
+uint64_t telemetry_paused(const struct telemetry *const *loops, size_t count)
+{
+    uint64_t paused = 0;
+    for (size_t i = 0; i < count; i++) {
+        paused |= telemetry_get(&loops[i]->paused);
+    }
+    return paused;
+}
+
 /* ---- rendering */
 
 struct scrape {
@@ -115,7 +124,7 @@ static void render_work(const struct scrape *scrape)
 {
     static const char *const sources[] = {"new", "due", "claimed"};
     static const char *const results[RESULTS] = {"done", "transient", "permanent"};
-    static const char *const endings[ENDINGS] = {"done",        "superseded", "dead",    "retried",
+    static const char *const endings[ENDINGS] = {"done",        "superseded", "dead",    "retried", "held",
                                                  "handed_back", "lost",       "waiting", "settled"};
     head(scrape, "events_taken_total", "counter",
          "Events taken by workers: new, due for a retry, or claimed from a silent owner.");
@@ -141,6 +150,13 @@ static void render_work(const struct scrape *scrape)
     single(scrape, "groups_stalled", "gauge",
            "Consumer groups of other services that do not acknowledge their entries.",
            offsetof(struct telemetry, groups_stalled));
+    uint64_t paused = telemetry_paused(scrape->loops, scrape->count);
+    head(scrape, "paused", "gauge", "Whether an operator has paused it.");
+    buffer_append_format(scrape->out, "identihook_paused{what=\"processing\"} %d\n", (int)(paused & 1));
+    for (enum action action = 0; action < ACTIONS; action++) {
+        buffer_append_format(scrape->out, "identihook_paused{what=\"%s\"} %d\n", action_names[action],
+                             (int)(paused >> (1 + action) & 1));
+    }
     single(scrape, "events_in_process", "gauge", "Events in process now.", offsetof(struct telemetry, in_process));
 }
 

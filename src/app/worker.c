@@ -38,7 +38,8 @@ static size_t room(const struct worker *worker)
 static void start_ready(struct worker *worker)
 {
     struct list *first;
-    while (room(worker) > 0 && !worker->stopping && (first = list_first(&worker->ready)) != NULL) {
+    while (room(worker) > 0 && !worker->stopping && pause_watch_permits(worker->pauses) &&
+           (first = list_first(&worker->ready)) != NULL) {
         list_remove(first);
         delivery_start(worker, LIST_OBJECT(first, struct entry, link));
     }
@@ -112,7 +113,7 @@ static void asked(int status)
 static bool may_ask(const struct worker *worker)
 {
     return !worker->stopping && list_is_empty(&worker->ready) && room(worker) > 0 && worker->group_is_there &&
-           queue_is_ready(worker->options.queue);
+           pause_watch_permits(worker->pauses) && queue_is_ready(worker->options.queue);
 }
 
 static void ask_for_more(struct worker *worker, uint64_t now)
@@ -299,7 +300,15 @@ void worker_forget(struct worker *worker, struct delivery *delivery)
 void worker_resume(struct worker *worker)
 {
     worker->due_at_ms = 0;
+    pause_watch_ask(worker->pauses);
     continue_waiting(worker);
+    worker_poke(worker);
+}
+
+static void on_pauses_changed(void *context)
+{
+    struct worker *worker = context;
+    worker->due_at_ms = 0;
     worker_poke(worker);
 }
 
@@ -385,6 +394,12 @@ static int open_parts(struct worker *worker)
         .telemetry = worker->options.telemetry,
         .consumer = worker->consumer,
     };
+    struct pause_watch_options pause_options = {
+        .queue = worker->options.queue,
+        .telemetry = worker->options.telemetry,
+        .on_change = on_pauses_changed,
+        .context = worker,
+    };
     (void)snprintf(user_agent, sizeof(user_agent), "identihook/%s", version_text());
     int status = fetcher_create(worker->loop, &fetcher_options, &worker->fetcher);
     if (status == 0) {
@@ -394,6 +409,7 @@ static int open_parts(struct worker *worker)
                                                   .telemetry = worker->options.telemetry};
         status = lookups_open(worker->loop, &lookups_options, &worker->lookups);
     }
+    status = status == 0 ? pause_watch_open(worker->loop, &pause_options, &worker->pauses) : status;
     if (status == 0 && worker->options.mailer) {
         status = mail_outlet_open(worker->options.mailer, worker->loop, &worker->mail);
     }
@@ -452,7 +468,7 @@ static void close_parts(struct worker *worker)
 {
     worker->surrendering = true;
     worker->open_parts = 1 + (worker->fetcher != NULL) + (worker->lookups != NULL) + (worker->mail != NULL) +
-                         (worker->postgres != NULL) + (worker->trimmer != NULL);
+                         (worker->postgres != NULL) + (worker->trimmer != NULL) + (worker->pauses != NULL);
     if (worker->lookups) {
         lookups_close(worker->lookups, part_closed, worker);
     }
@@ -467,6 +483,9 @@ static void close_parts(struct worker *worker)
     }
     if (worker->trimmer) {
         trimmer_close(worker->trimmer, part_closed, worker);
+    }
+    if (worker->pauses) {
+        pause_watch_close(worker->pauses, part_closed, worker);
     }
     uv_close((uv_handle_t *)&worker->tick, on_timer_closed);
 }

@@ -2,6 +2,7 @@
 
 #include "app/effect.h"
 #include "app/lookup.h"
+#include "app/pause_watch.h"
 #include "app/trimmer.h"
 #include "app/worker.h"
 #include "base/list.h"
@@ -20,6 +21,7 @@ struct worker {
     struct postgres *postgres; /* NULL without DATABASE_URL */
     struct schema_call schema_call;
     struct trimmer *trimmer; /* in the first loop alone */
+    struct pause_watch *pauses;
     struct effect_tools tools;
     char consumer[128];
     char reader_name[160];

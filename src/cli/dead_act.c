@@ -1,12 +1,11 @@
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "cli/actor.h"
 #include "cli/command.h"
 #include "cli/configuration.h"
 #include "cli/dead.h"
@@ -41,7 +40,7 @@ struct acting {
     struct dead_choice choice;
     struct dead_act_options options;
     struct dead_call call;
-    char by[160];
+    char by[ACTOR_SIZE];
     uint64_t interval_ms; /* between two letters; 0: at once */
     bool json;
     bool dry_run;
@@ -253,19 +252,6 @@ static int run(struct acting *acting)
 
 /* ---- the command line */
 
-/* Who acts: the user of this process, at this machine. */
-static void name_actor(char *by, size_t size)
-{
-    char host[64] = "unknown";
-    const struct passwd *user = getpwuid(getuid());
-    (void)gethostname(host, sizeof(host) - 1);
-    if (user) {
-        (void)snprintf(by, size, "%s@%s", user->pw_name, host);
-    } else {
-        (void)snprintf(by, size, "%lu@%s", (unsigned long)getuid(), host);
-    }
-}
-
 static int read_scope(struct acting *acting)
 {
     const struct arguments *arguments = acting->arguments;
@@ -314,7 +300,7 @@ static int act(const struct arguments *arguments, enum dead_act what)
         .dry_run = arguments_value(arguments, "dry-run") != NULL,
     };
     const char *reason = arguments_value(arguments, "reason");
-    name_actor(acting.by, sizeof(acting.by));
+    actor_name(acting.by);
     acting.options = (struct dead_act_options){.act = what, .by = acting.by, .reason = reason ? reason : ""};
     if (read_scope(&acting) != 0 || read_rate(&acting) != 0) {
         return COMMAND_USAGE;

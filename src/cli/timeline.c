@@ -24,6 +24,7 @@ enum place {
     PLACE_UNREAD,
     PLACE_IN_PROCESS,
     PLACE_TURN,
+    PLACE_HELD,
     PLACE_RETRY,
     PLACE_DEAD,
     PLACE_FINISHED,
@@ -31,9 +32,9 @@ enum place {
 };
 
 static const char *const place_names[PLACES] = {
-    [PLACE_UNKNOWN] = "unknown",   [PLACE_UNREAD] = "unread",  [PLACE_IN_PROCESS] = "in_process",
-    [PLACE_TURN] = "waiting_turn", [PLACE_RETRY] = "retrying", [PLACE_DEAD] = "dead",
-    [PLACE_FINISHED] = "finished",
+    [PLACE_UNKNOWN] = "unknown",   [PLACE_UNREAD] = "unread",     [PLACE_IN_PROCESS] = "in_process",
+    [PLACE_TURN] = "waiting_turn", [PLACE_HELD] = "held",         [PLACE_RETRY] = "retrying",
+    [PLACE_DEAD] = "dead",         [PLACE_FINISHED] = "finished",
 };
 
 struct timeline {
@@ -205,7 +206,7 @@ static enum place find_place(const struct dossier *dossier, const struct trace *
         return PLACE_IN_PROCESS;
     }
     if (trace->due_ms >= 0) {
-        return trace->ahead >= 0 ? PLACE_TURN : PLACE_RETRY;
+        return trace->ahead >= 0 ? PLACE_TURN : trace->held ? PLACE_HELD : PLACE_RETRY;
     }
     if (!list_is_empty(&dossier->records[SEARCH_EVENTS]) && !trace->delivered) {
         return PLACE_UNREAD;
@@ -305,6 +306,9 @@ static void write_place(struct buffer *out, const struct timeline *timeline)
     case PLACE_TURN:
         buffer_append_format(out, "waits for its session's turn, %" PRId64 " before it", trace->ahead);
         append_named(out, "; the turn has ", text_of(trace->turn));
+        break;
+    case PLACE_HELD:
+        buffer_append_string(out, "waits for an effect that is paused: identihook status tells by whom and why");
         break;
     case PLACE_RETRY:
         buffer_append_format(out, "to be tried again after %" PRId64 " failed %s", trace->failures,

@@ -80,6 +80,9 @@ static struct job_order next_effect(struct job *job, const struct job_limits *li
     if (job->deferred) {
         return retry(job, limits, random);
     }
+    if (job->held) {
+        return close_with(job, JOB_HOLD);
+    }
     return job->failed ? bury(job) : close_with(job, JOB_FINISH);
 }
 
@@ -94,7 +97,7 @@ static struct job_order record(struct job *job, enum job_effect_state state)
 
 static struct job_order step_opening(struct job *job, const struct job_input *input)
 {
-    assert(input->event == JOB_OPENED || input->event == JOB_OPENED_IDLE);
+    assert(input->event == JOB_OPENED || input->event == JOB_OPENED_IDLE || input->event == JOB_OPENED_HELD);
     job->failures = input->failures;
     if (input->takeovers > JOB_TAKEOVERS_MAXIMUM) {
         job_fault_set(&job->fault, "owner_died_repeatedly",
@@ -107,6 +110,9 @@ static struct job_order step_opening(struct job *job, const struct job_input *in
     }
     if (input->event == JOB_OPENED_IDLE) {
         return close_with(job, JOB_FINISH);
+    }
+    if (input->event == JOB_OPENED_HELD) {
+        return close_with(job, JOB_HOLD);
     }
     job->state = JOB_FETCHING;
     return order(JOB_FETCH);
@@ -146,6 +152,10 @@ static struct job_order step_acting(struct job *job, const struct job_limits *li
     case JOB_DEFERRED:
         note_fault(job, input);
         job->effects[job->effect] = JOB_EFFECT_DEFERRED;
+        return next_effect(job, limits, input->random);
+    case JOB_HELD:
+        job->held = true;
+        job->effects[job->effect] = JOB_EFFECT_HELD;
         return next_effect(job, limits, input->random);
     case JOB_FAILED:
     default:

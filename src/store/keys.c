@@ -12,6 +12,8 @@ void keys_init(struct keys *keys, const char *namespace)
     (void)snprintf(keys->outcomes, sizeof(keys->outcomes), "%soutcomes", keys->prefix);
     (void)snprintf(keys->dead, sizeof(keys->dead), "%sdead", keys->prefix);
     (void)snprintf(keys->acts, sizeof(keys->acts), "%sacts", keys->prefix);
+    (void)snprintf(keys->control, sizeof(keys->control), "%scontrol", keys->prefix);
+    (void)snprintf(keys->held, sizeof(keys->held), "%sheld", keys->prefix);
     (void)snprintf(keys->retry, sizeof(keys->retry), "%sretry", keys->prefix);
     (void)snprintf(keys->attempts, sizeof(keys->attempts), "%sattempts", keys->prefix);
     (void)snprintf(keys->reconcile, sizeof(keys->reconcile), "%sreconcile", keys->prefix);

@@ -9,6 +9,7 @@
 #include <hiredis/hiredis.h>
 
 #include "script_table.h"
+#include "store/control.h"
 
 /* Set anew with each try: a ledger goes by itself only when its event's entry was taken out of Redis by somebody. */
 #define LEDGER_KEEP_MS "7776000000"
@@ -237,6 +238,24 @@ static int schedule(const struct lease *lease, struct lease_call *call, uint64_t
 int lease_retry(const struct lease *lease, struct lease_call *call, uint64_t delay_ms, const struct job_fault *fault)
 {
     return schedule(lease, call, delay_ms, fault);
+}
+
+int lease_hold(const struct lease *lease, struct lease_call *call, const char *effect)
+{
+    struct lease_keys keys;
+    char longest[24];
+    make_keys(lease, &keys);
+    (void)snprintf(longest, sizeof(longest), "%" PRIu64, CONTROL_HOLD_MS);
+    struct text arguments[] = {COMMON_KEYS(keys),
+                               EVENT_KEYS(keys),
+                               text_of(queue_keys(lease->queue)->control),
+                               text_of(queue_keys(lease->queue)->held),
+                               TEXT(KEYS_GROUP),
+                               text_of(lease->consumer),
+                               lease->entry->id,
+                               text_of(longest),
+                               text_of(effect)};
+    return call_script(lease, call, &script_hold, 9, ARRAY_LENGTH(arguments), arguments);
 }
 
 int lease_release(const struct lease *lease, struct lease_call *call)

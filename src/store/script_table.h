@@ -25,6 +25,9 @@ extern struct redis_script script_search;
 extern struct redis_script script_trace;
 extern struct redis_script script_replay;
 extern struct redis_script script_discard;
+extern struct redis_script script_control_pause;
+extern struct redis_script script_control_resume;
+extern struct redis_script script_hold;
 extern struct redis_script script_watermark_begin;
 extern struct redis_script script_watermark_keep;
 

@@ -6,7 +6,7 @@
 
 #include "script_table.h"
 
-#define PARTS 9
+#define PARTS 10
 
 static int64_t number(const redisReply *reply, int64_t otherwise)
 {
@@ -49,6 +49,7 @@ static void on_answer(struct redis_call *redis_call, const redisReply *reply)
         .delivered = number(reply->element[6], 0) == 1,
         .turn = reply->element[7]->str,
         .ahead = number(reply->element[8], -1),
+        .held = number(reply->element[9], 0) == 1,
     };
     read_ledger(&trace, reply->element[2]);
     call->callback(call, &trace, NULL);
@@ -69,9 +70,10 @@ int trace_start(struct queue *queue, struct trace_call *call, const struct trace
         text_of(keys->attempts),
         keys_make(keys, "turn", query->session, turn),
         keys_make(keys, "waiting", query->session, waiting),
+        text_of(keys->held),
         TEXT(KEYS_GROUP),
         query->id,
     };
     call->call.callback = on_answer;
-    return redis_script_call(queue_redis(queue), &call->call, &script_trace, 7, ARRAY_LENGTH(arguments), arguments);
+    return redis_script_call(queue_redis(queue), &call->call, &script_trace, 8, ARRAY_LENGTH(arguments), arguments);
 }

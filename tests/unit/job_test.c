@@ -179,6 +179,33 @@ START_TEST(what_was_broken_off_is_handed_back)
 }
 END_TEST
 
+START_TEST(a_paused_effect_is_passed_over_and_waited_for_when_nothing_else_is_left)
+{
+    struct job job = opened(2);
+    (void)fetched(&job, 2);
+    ck_assert_int_eq(give(&job, JOB_HELD).action, JOB_ACT);
+    ck_assert_uint_eq(job.effect, 1);
+    ck_assert_int_eq(give(&job, JOB_SUCCEEDED).action, JOB_RECORD);
+    ck_assert_int_eq(give(&job, JOB_RECORDED).action, JOB_HOLD); /* and not a third failure, which would bury it */
+    struct job idle = {0};
+    ck_assert_int_eq(give(&idle, JOB_OPENED_HELD).action, JOB_HOLD);
+}
+END_TEST
+
+START_TEST(beside_a_paused_effect_what_may_pass_is_retried_and_what_stays_does_not_bury)
+{
+    struct job job = opened(0);
+    (void)fetched(&job, 2);
+    (void)give(&job, JOB_HELD);
+    ck_assert_int_eq(give(&job, JOB_DEFERRED).action, JOB_RETRY);
+    job = opened(0);
+    (void)fetched(&job, 2);
+    (void)give(&job, JOB_FAILED);
+    ck_assert_int_eq(give(&job, JOB_RECORDED).action, JOB_ACT);
+    ck_assert_int_eq(give(&job, JOB_HELD).action, JOB_HOLD);
+}
+END_TEST
+
 START_TEST(a_lost_event_is_forgotten_in_every_state)
 {
     struct job job = {.state = (enum job_state)_i};
@@ -309,6 +336,8 @@ static void fill(TCase *tests)
     tcase_add_test(tests, an_event_that_killed_its_owners_is_buried);
     tcase_add_test(tests, stopping_hands_back_after_the_step_at_hand);
     tcase_add_test(tests, what_was_broken_off_is_handed_back);
+    tcase_add_test(tests, a_paused_effect_is_passed_over_and_waited_for_when_nothing_else_is_left);
+    tcase_add_test(tests, beside_a_paused_effect_what_may_pass_is_retried_and_what_stays_does_not_bury);
     tcase_add_test(tests, stopping_finishes_what_needs_no_more_work);
     tcase_add_loop_test(tests, a_lost_event_is_forgotten_in_every_state, 0, JOB_ENDED);
     tcase_add_test(tests, no_effect_is_repeated_and_no_event_is_left_however_effects_end);

@@ -9,5 +9,5 @@ end
 redis.call('XDEL', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[6])
 write_down(KEYS[3], tonumber(ARGV[3]), now_ms(),
-    { act = 'discard', by = ARGV[4], reason = ARGV[5], dead = ARGV[1], entry = '' }, letter[2])
+    { act = 'discard', by = ARGV[4], reason = ARGV[5], dead = ARGV[1] }, letter[2])
 return ARGV[1]

@@ -1,11 +1,12 @@
 -- What is known of one event besides its entries in the streams, and where it is.
--- KEYS: seen:EVENT, effects:EVENT, events, retry, attempts, turn:SESSION, waiting:SESSION. ARGV: group, id of its entry ("": none).
+-- KEYS: seen:EVENT, effects:EVENT, events, retry, attempts, turn:SESSION, waiting:SESSION, held. ARGV: group, id of its entry ("": none).
 -- { now ms, mark, { ledger field, value ... }, ms at which it is due ("": it is not scheduled), failed tries,
---   { consumer, ms idle, deliveries } or {}, 1: the group has been given it, who has the turn, how many wait before it (-1: it does not wait) }
+--   { consumer, ms idle, deliveries } or {}, 1: the group has been given it, who has the turn, how many wait before it (-1: it does not wait),
+--   1: it waits for a paused effect }
 local time = redis.call('TIME')
 local id = ARGV[2]
 local result = { time[1] * 1000 + math.floor(time[2] / 1000), redis.call('GET', KEYS[1]) or '', redis.call('HGETALL', KEYS[2]),
-    '', 0, {}, 0, '', -1 }
+    '', 0, {}, 0, '', -1, 0 }
 if id == '' then
     return result
 end
@@ -13,6 +14,7 @@ result[4] = redis.call('ZSCORE', KEYS[4], id) or ''
 result[5] = tonumber(redis.call('HGET', KEYS[5], id) or 0)
 result[8] = redis.call('GET', KEYS[6]) or ''
 result[9] = redis.call('ZRANK', KEYS[7], id) or -1
+result[10] = redis.call('ZSCORE', KEYS[8], id) and 1 or 0
 
 -- Whether stream id a comes before b.
 local function before(a, b)

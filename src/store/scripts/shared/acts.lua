@@ -1,4 +1,4 @@
--- Put before the scripts of what operators do to an event: each is written down, in the same script.
+-- Put before the scripts of what operators do: each act is written down, in the same script.
 local function now_ms()
     local time = redis.call('TIME')
     return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -10,7 +10,13 @@ end
 
 -- `letter` is an entry's { field, value ... }; only what is no personal data is kept of it. `keep` is in ms.
 local function write_down(acts, keep, now, act, letter)
-    local fields = { 'act', act.act, 'by', act.by, 'reason', act.reason, 'at_ms', whole(now), 'dead', act.dead, 'entry', act.entry }
+    local fields = { 'act', act.act, 'by', act.by, 'reason', act.reason, 'at_ms', whole(now) }
+    for _, name in ipairs({ 'what', 'dead', 'entry' }) do
+        if act[name] then
+            fields[#fields + 1] = name
+            fields[#fields + 1] = act[name]
+        end
+    end
     for i = 1, #letter, 2 do
         local name = letter[i]
         if name == 'event' or name == 'type' or name == 'session' or name == 'received_ms' or name == 'created' then
