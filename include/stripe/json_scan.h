@@ -46,7 +46,6 @@ struct json_path {
  * Scans `json` and fills values[i] for paths[i]; a path that leads nowhere gives SCANNED_ABSENT. `count` is at most
  * JSON_SCAN_WANTS. The texts borrow from `json`.
  *
- * 0, or JSON_SCAN_INVALID: then *offset tells where it stopped being JSON.
+ * 0 or JSON_SCAN_INVALID.
  */
-MUST_CHECK int json_scan(struct text json, const struct json_path *paths, size_t count, struct json_value *values,
-                         size_t *offset);
+MUST_CHECK int json_scan(struct text json, const struct json_path *paths, size_t count, struct json_value *values);

@@ -20,7 +20,7 @@ bool text_equal_ignoring_case(struct text a, struct text b)
         return false;
     }
     for (size_t i = 0; i < a.length; i++) {
-        if (lower(a.data[i]) != lower(b.data[i])) {
+        if (a.data[i] != b.data[i] && lower(a.data[i]) != lower(b.data[i])) {
             return false;
         }
     }

@@ -54,17 +54,20 @@ static bool is_alphanumeric(char byte)
     return (digit < 10) | (letter < 26);
 }
 
+/* One bit for each byte: "-." and digits, upper case letters, '_' and lower case letters. */
+static const uint64_t identifier_bytes[4] = {0x03ff600000000000, 0x07fffffe87fffffe};
+
 bool event_is_id(struct text id)
 {
     if (id.length == 0 || id.length > EVENT_ID_MAXIMUM) {
         return false;
     }
-    bool valid = true;
+    uint64_t valid = 1;
     for (size_t i = 0; i < id.length; i++) {
-        char byte = id.data[i];
-        valid &= is_alphanumeric(byte) | (byte == '_') | (byte == '-') | (byte == '.');
+        unsigned char byte = (unsigned char)id.data[i];
+        valid &= identifier_bytes[byte / 64] >> (byte % 64);
     }
-    return valid;
+    return valid != 0;
 }
 
 static bool is_identifier(const struct json_value *value)
@@ -126,9 +129,8 @@ static const char *find_fault(const struct json_value *values, struct event *eve
 int event_parse(struct text body, struct event *event, const char **why)
 {
     struct json_value values[MEMBERS];
-    size_t offset;
     *event = (struct event){0};
-    if (json_scan(body, paths, MEMBERS, values, &offset) != 0) {
+    if (json_scan(body, paths, MEMBERS, values) != 0) {
         *why = "the body is not valid JSON in UTF-8";
         return EVENT_INVALID;
     }

@@ -91,10 +91,9 @@ int event_list_parse(struct text body, struct event_list *list)
     static const struct json_path paths[MEMBERS] = {
         [OBJECT] = {{{"object", 6}}, 1}, [HAS_MORE] = {{{"has_more", 8}}, 1}, [DATA] = {{{"data", 4}}, 1}};
     struct json_value values[MEMBERS];
-    size_t offset;
     list->count = 0;
     list->has_more = false;
-    if (json_scan(body, paths, MEMBERS, values, &offset) != 0 || values[OBJECT].kind != SCANNED_STRING ||
+    if (json_scan(body, paths, MEMBERS, values) != 0 || values[OBJECT].kind != SCANNED_STRING ||
         !text_equal(values[OBJECT].text, TEXT("list")) || values[DATA].kind != SCANNED_ARRAY) {
         return EVENT_LIST_NOT_ONE;
     }

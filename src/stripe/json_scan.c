@@ -9,19 +9,33 @@
 
 #include "base/utf8.h"
 
+#define BLOCK_SIZE 64 /* one bit each in a uint64_t */
+
 /*
- * A recursive descent, one function per production of RFC 8259. `wanted` is a set of paths (bit i: path i) whose names
- * so far have matched on the way down; where it is empty nothing is compared any more.
+ * A recursive descent, one function per production of RFC 8259. Each gets where its production begins and returns where
+ * it ends, or NULL when there is none: the position stays in a register that way. What nobody wants is not written
+ * down: `value` may be NULL everywhere.
+ *
+ * `wanted` is a set of paths (bit i: path i) whose names so far have matched on the way down; where it is empty nothing
+ * is compared any more.
  */
 struct scan {
-    const char *at;
     const char *end;
+    const char *block; /* strings are searched in blocks, each once for all strings in it */
+    uint64_t special;  /* see find_special() */
     const struct json_path *paths;
     struct json_value *values;
-    size_t count;
 };
 
-static bool scan_value(struct scan *scan, unsigned wanted, size_t depth, struct json_value *value);
+static const char *scan_value(struct scan *scan, const char *at, unsigned wanted, size_t depth,
+                              struct json_value *value);
+
+static void set(struct json_value *value, enum json_kind kind)
+{
+    if (value) {
+        *value = (struct json_value){.kind = kind};
+    }
+}
 
 /* ---- blanks and strings: nearly all bytes of an event are in these */
 
@@ -31,230 +45,256 @@ static bool is_blank(char byte)
 }
 
 /* A line end and the indentation behind it; any other blanks, too. */
-static void skip_indentation(struct scan *scan)
+static const char *skip_indentation(const char *at, const char *end)
 {
 #ifdef __SSE2__
     const __m128i space = _mm_set1_epi8(' ');
-    scan->at += *scan->at == '\n';
-    while (scan->end - scan->at >= 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)scan->at);
+    at += *at == '\n';
+    while (end - at >= 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
         unsigned others = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, space)) ^ 0xffffu;
         if (others != 0) {
-            scan->at += __builtin_ctz(others);
+            at += __builtin_ctz(others);
             break;
         }
-        scan->at += 16;
+        at += 16;
     }
 #endif
-    while (scan->at < scan->end && is_blank(*scan->at)) {
-        scan->at++;
+    while (at < end && is_blank(*at)) {
+        at++;
     }
+    return at;
 }
 
 /* Called between all tokens: what is usual there is decided here, and nothing is called. */
-static inline void skip_blanks(struct scan *scan)
+static inline const char *skip_blanks(const struct scan *scan, const char *at)
 {
-    if (scan->at == scan->end || (unsigned char)*scan->at > ' ') {
-        return; /* none */
+    if (at == scan->end || (unsigned char)*at > ' ') {
+        return at; /* none */
     }
-    if (*scan->at == ' ' && scan->end - scan->at > 1 && (unsigned char)scan->at[1] > ' ') {
-        scan->at++; /* one, as behind a colon */
-        return;
+    if (*at == ' ' && scan->end - at > 1 && (unsigned char)at[1] > ' ') {
+        return at + 1; /* one, as behind a colon */
     }
-    skip_indentation(scan);
+    return skip_indentation(at, scan->end);
 }
 
-/* Steps over characters that stand for themselves: not '"', not '\', not a control character, not beyond ASCII. */
-static void skip_plain(struct scan *scan)
+/* Bit i: byte i of the block is '"', '\\', a control character, or beyond ASCII. */
+static uint64_t find_special(const char block[BLOCK_SIZE])
 {
+    uint64_t special = 0;
 #ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i backslash = _mm_set1_epi8('\\');
-    const __m128i space = _mm_set1_epi8(' ');
-    while (scan->end - scan->at >= 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)scan->at);
+    for (int i = 0; i < BLOCK_SIZE; i += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(block + i));
+        __m128i quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
+        __m128i backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
         /* As signed bytes, control characters and everything beyond ASCII are less than a space. */
-        __m128i special = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-                                       _mm_cmplt_epi8(bytes, space));
-        unsigned mask = (unsigned)_mm_movemask_epi8(special);
-        if (mask != 0) {
-            scan->at += __builtin_ctz(mask);
-            return;
-        }
-        scan->at += 16;
+        __m128i others = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' '));
+        __m128i all = _mm_or_si128(_mm_or_si128(quotes, backslashes), others);
+        special |= (uint64_t)(unsigned)_mm_movemask_epi8(all) << i;
+    }
+#else
+    for (int i = 0; i < BLOCK_SIZE; i++) {
+        unsigned char byte = (unsigned char)block[i];
+        special |= (uint64_t)(byte == '"' || byte == '\\' || byte < 0x20 || byte >= 0x80) << i;
     }
 #endif
-    while (scan->at < scan->end) {
-        unsigned char byte = (unsigned char)*scan->at;
-        if (byte == '"' || byte == '\\' || byte < 0x20 || byte >= 0x80) {
-            return;
-        }
-        scan->at++;
-    }
+    return special;
 }
 
-static bool scan_hex(struct scan *scan, unsigned *unit)
+/* The next block begins at `at`. Behind the document's end all bytes are special. */
+static void enter_block(struct scan *scan, const char *at)
 {
-    if (scan->end - scan->at < 4) {
-        return false;
+    char rest[BLOCK_SIZE] = {0};
+    bool whole = scan->end - at >= BLOCK_SIZE;
+    if (!whole) {
+        memcpy(rest, at, (size_t)(scan->end - at));
+    }
+    scan->block = at;
+    scan->special = find_special(whole ? at : rest);
+}
+
+/* Steps over characters that stand for themselves, to the first special one or to the end. */
+static inline const char *skip_plain(struct scan *scan, const char *at)
+{
+    if (at - scan->block >= BLOCK_SIZE) {
+        enter_block(scan, at);
+    }
+    uint64_t special = scan->special >> (at - scan->block);
+    while (special == 0) {
+        at = scan->block + BLOCK_SIZE;
+        enter_block(scan, at);
+        special = scan->special;
+    }
+    return at + __builtin_ctzll(special);
+}
+
+static const char *scan_hex(const struct scan *scan, const char *at, unsigned *unit)
+{
+    if (scan->end - at < 4) {
+        return NULL;
     }
     *unit = 0;
-    for (int i = 0; i < 4; i++) {
-        char byte = *scan->at++;
-        char lower = (char)(byte | 0x20);
-        if (byte >= '0' && byte <= '9') {
-            *unit = *unit * 16 + (unsigned)(byte - '0');
+    for (const char *behind = at + 4; at < behind; at++) {
+        char lower = (char)(*at | 0x20);
+        if (*at >= '0' && *at <= '9') {
+            *unit = *unit * 16 + (unsigned)(*at - '0');
         } else if (lower >= 'a' && lower <= 'f') {
             *unit = *unit * 16 + (unsigned)(lower - 'a') + 10;
         } else {
-            return false;
+            return NULL;
         }
     }
-    return true;
+    return at;
 }
 
 /* Behind "\u". A high surrogate must be followed by an escaped low one (RFC 8259 section 7). */
-static bool scan_unicode_escape(struct scan *scan)
+static const char *scan_unicode_escape(const struct scan *scan, const char *at)
 {
     unsigned unit;
-    if (!scan_hex(scan, &unit) || (unit >= 0xdc00 && unit <= 0xdfff)) {
-        return false;
+    at = scan_hex(scan, at, &unit);
+    if (!at || unit < 0xd800 || unit > 0xdfff) {
+        return at;
     }
-    if (unit < 0xd800 || unit > 0xdbff) {
-        return true;
+    if (unit > 0xdbff || scan->end - at < 2 || at[0] != '\\' || at[1] != 'u') {
+        return NULL;
     }
-    if (scan->end - scan->at < 2 || scan->at[0] != '\\' || scan->at[1] != 'u') {
-        return false;
-    }
-    scan->at += 2;
-    return scan_hex(scan, &unit) && unit >= 0xdc00 && unit <= 0xdfff;
+    at = scan_hex(scan, at + 2, &unit);
+    return !at || (unit >= 0xdc00 && unit <= 0xdfff) ? at : NULL;
 }
 
-static bool scan_escape(struct scan *scan)
+static const char *scan_escape(const struct scan *scan, const char *at)
 {
-    scan->at++;
-    if (scan->at == scan->end) {
-        return false;
+    at++;
+    if (at == scan->end) {
+        return NULL;
     }
-    char byte = *scan->at++;
-    if (byte == 'u') {
-        return scan_unicode_escape(scan);
+    switch (*at) {
+    case 'u':
+        return scan_unicode_escape(scan, at + 1);
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        return at + 1;
+    default:
+        return NULL;
     }
-    return byte == '"' || byte == '\\' || byte == '/' || byte == 'b' || byte == 'f' || byte == 'n' || byte == 'r' ||
-           byte == 't';
 }
 
-static bool scan_string(struct scan *scan, struct json_value *value)
+/* One character that does not stand for itself, or is beyond ASCII. */
+static const char *scan_special(const struct scan *scan, const char *at, bool *escaped)
 {
-    scan->at++;
-    const char *start = scan->at;
+    if (at == scan->end || (unsigned char)*at < 0x20) {
+        return NULL;
+    }
+    if (*at == '\\') {
+        *escaped = true;
+        return scan_escape(scan, at);
+    }
+    size_t length = utf8_sequence(at, (size_t)(scan->end - at));
+    return length == 0 ? NULL : at + length;
+}
+
+/* Goes on in a string, from what does not stand for itself to the closing quote. */
+static const char *scan_rest_of_string(struct scan *scan, const char *at, bool *escaped)
+{
+    while (at == scan->end || *at != '"') {
+        at = scan_special(scan, at, escaped);
+        if (!at) {
+            return NULL;
+        }
+        at = skip_plain(scan, at);
+    }
+    return at;
+}
+
+static inline const char *scan_string(struct scan *scan, const char *at, struct json_value *value)
+{
+    const char *start = at + 1;
     bool escaped = false;
-    for (;;) {
-        skip_plain(scan);
-        if (scan->at == scan->end) {
-            return false;
+    at = skip_plain(scan, start);
+    if (at == scan->end || *at != '"') {
+        at = scan_rest_of_string(scan, at, &escaped);
+        if (!at) {
+            return NULL;
         }
-        unsigned char byte = (unsigned char)*scan->at;
-        if (byte == '"') {
-            *value = (struct json_value){
-                .kind = SCANNED_STRING, .text = {start, (size_t)(scan->at - start)}, .escaped = escaped};
-            scan->at++;
-            return true;
-        }
-        if (byte == '\\') {
-            escaped = true;
-            if (!scan_escape(scan)) {
-                return false;
-            }
-            continue;
-        }
-        size_t length = byte < 0x20 ? 0 : utf8_sequence(scan->at, (size_t)(scan->end - scan->at));
-        if (length == 0) {
-            return false;
-        }
-        scan->at += length;
     }
+    if (value) {
+        *value = (struct json_value){.kind = SCANNED_STRING, .text = {start, (size_t)(at - start)}, .escaped = escaped};
+    }
+    return at + 1;
 }
 
 /* ---- numbers and words */
 
-static bool scan_digits(struct scan *scan)
+static bool next_is(const struct scan *scan, const char *at, char byte)
 {
-    const char *start = scan->at;
-    while (scan->at < scan->end && *scan->at >= '0' && *scan->at <= '9') {
-        scan->at++;
-    }
-    return scan->at > start;
+    return at < scan->end && *at == byte;
 }
 
-static bool next_is(const struct scan *scan, char byte)
+static const char *scan_digits(const struct scan *scan, const char *at)
 {
-    return scan->at < scan->end && *scan->at == byte;
+    const char *start = at;
+    while (at < scan->end && *at >= '0' && *at <= '9') {
+        at++;
+    }
+    return at > start ? at : NULL;
 }
 
-static bool scan_number(struct scan *scan, struct json_value *value)
+static const char *scan_fraction(const struct scan *scan, const char *at)
 {
-    const char *start = scan->at;
-    if (next_is(scan, '-')) {
-        scan->at++;
-    }
-    if (next_is(scan, '0')) {
-        scan->at++;
-    } else if (!scan_digits(scan)) {
-        return false;
-    }
-    if (next_is(scan, '.')) {
-        scan->at++;
-        if (!scan_digits(scan)) {
-            return false;
-        }
-    }
-    if (next_is(scan, 'e') || next_is(scan, 'E')) {
-        scan->at++;
-        if (next_is(scan, '+') || next_is(scan, '-')) {
-            scan->at++;
-        }
-        if (!scan_digits(scan)) {
-            return false;
-        }
-    }
-    *value = (struct json_value){.kind = SCANNED_NUMBER, .text = {start, (size_t)(scan->at - start)}};
-    return true;
+    return next_is(scan, at, '.') ? scan_digits(scan, at + 1) : at;
 }
 
-static bool scan_word(struct scan *scan, struct text word, enum json_kind kind, struct json_value *value)
+static const char *scan_exponent(const struct scan *scan, const char *at)
 {
-    struct text rest = {scan->at, (size_t)(scan->end - scan->at)};
-    if (!text_starts_with(rest, word)) {
-        return false;
+    if (!next_is(scan, at, 'e') && !next_is(scan, at, 'E')) {
+        return at;
     }
-    scan->at += word.length;
-    *value = (struct json_value){.kind = kind};
-    return true;
+    at++;
+    at += next_is(scan, at, '+') || next_is(scan, at, '-') ? 1 : 0;
+    return scan_digits(scan, at);
+}
+
+static const char *scan_number(const struct scan *scan, const char *at, struct json_value *value)
+{
+    const char *start = at;
+    at += next_is(scan, at, '-') ? 1 : 0;
+    at = next_is(scan, at, '0') ? at + 1 : scan_digits(scan, at);
+    at = at ? scan_fraction(scan, at) : NULL;
+    at = at ? scan_exponent(scan, at) : NULL;
+    if (at && value) {
+        *value = (struct json_value){.kind = SCANNED_NUMBER, .text = {start, (size_t)(at - start)}};
+    }
+    return at;
+}
+
+static const char *scan_word(const struct scan *scan, const char *at, struct text word)
+{
+    struct text rest = {at, (size_t)(scan->end - at)};
+    return text_starts_with(rest, word) ? at + word.length : NULL;
 }
 
 /* ---- arrays and objects */
 
-static bool scan_array(struct scan *scan, size_t depth, struct json_value *value)
+static const char *scan_array(struct scan *scan, const char *at, size_t depth)
 {
-    scan->at++;
-    skip_blanks(scan);
-    struct json_value element;
-    for (bool first = true; !next_is(scan, ']'); first = false) {
-        if (!first) {
-            if (!next_is(scan, ',')) {
-                return false;
-            }
-            scan->at++;
-        }
-        if (!scan_value(scan, 0, depth + 1, &element)) {
-            return false;
-        }
-        skip_blanks(scan);
+    at = skip_blanks(scan, at + 1);
+    if (next_is(scan, at, ']')) {
+        return at + 1;
     }
-    scan->at++;
-    *value = (struct json_value){.kind = SCANNED_ARRAY};
-    return true;
+    for (;;) {
+        at = scan_value(scan, at, 0, depth + 1, NULL);
+        at = at ? skip_blanks(scan, at) : NULL;
+        if (!at || !next_is(scan, at, ',')) {
+            return at && next_is(scan, at, ']') ? at + 1 : NULL;
+        }
+        at++;
+    }
 }
 
 /* The paths of `wanted` whose name at this depth is `name`. */
@@ -273,7 +313,7 @@ static unsigned select_paths(const struct scan *scan, unsigned wanted, size_t de
 }
 
 /* Gives `value` to the selected paths that end here; for the longer ones a later member undoes an earlier one's. */
-static void deliver(struct scan *scan, unsigned selected, size_t depth, const struct json_value *value)
+static void deliver(const struct scan *scan, unsigned selected, size_t depth, const struct json_value *value)
 {
     for (unsigned rest = selected; rest != 0; rest &= rest - 1) {
         int i = __builtin_ctz(rest);
@@ -283,97 +323,96 @@ static void deliver(struct scan *scan, unsigned selected, size_t depth, const st
     }
 }
 
-static void forget(struct scan *scan, unsigned selected)
+static void forget(const struct scan *scan, unsigned selected)
 {
     for (unsigned rest = selected; rest != 0; rest &= rest - 1) {
         scan->values[__builtin_ctz(rest)] = (struct json_value){.kind = SCANNED_ABSENT};
     }
 }
 
-static bool scan_member(struct scan *scan, unsigned wanted, size_t depth)
+/* The value of a member called `name`, of which some path may want something. */
+static const char *scan_wanted_value(struct scan *scan, const char *at, unsigned wanted, size_t depth, struct text name)
 {
-    struct json_value name;
-    skip_blanks(scan);
-    if (!next_is(scan, '"') || !scan_string(scan, &name)) {
-        return false;
-    }
-    skip_blanks(scan);
-    if (!next_is(scan, ':')) {
-        return false;
-    }
-    scan->at++;
-    unsigned selected = wanted ? select_paths(scan, wanted, depth, name.text) : 0;
-    if (selected) {
-        forget(scan, selected);
-    }
+    unsigned selected = select_paths(scan, wanted, depth, name);
     struct json_value value;
-    if (!scan_value(scan, selected, depth + 1, &value)) {
-        return false;
-    }
-    if (selected) {
+    forget(scan, selected);
+    at = scan_value(scan, at, selected, depth + 1, &value);
+    if (at) {
         deliver(scan, selected, depth, &value);
     }
-    return true;
+    return at;
 }
 
-static bool scan_object(struct scan *scan, unsigned wanted, size_t depth, struct json_value *value)
+static const char *scan_member(struct scan *scan, const char *at, unsigned wanted, size_t depth)
 {
-    scan->at++;
-    skip_blanks(scan);
-    for (bool first = true; !next_is(scan, '}'); first = false) {
-        if (!first) {
-            if (!next_is(scan, ',')) {
-                return false;
-            }
-            scan->at++;
-        }
-        if (!scan_member(scan, wanted, depth)) {
-            return false;
-        }
-        skip_blanks(scan);
+    struct json_value name;
+    at = skip_blanks(scan, at);
+    at = next_is(scan, at, '"') ? scan_string(scan, at, wanted ? &name : NULL) : NULL;
+    at = at ? skip_blanks(scan, at) : NULL;
+    if (!at || !next_is(scan, at, ':')) {
+        return NULL;
     }
-    scan->at++;
-    *value = (struct json_value){.kind = SCANNED_OBJECT};
-    return true;
+    return wanted ? scan_wanted_value(scan, at + 1, wanted, depth, name.text)
+                  : scan_value(scan, at + 1, 0, depth + 1, NULL);
 }
 
-static bool scan_value(struct scan *scan, unsigned wanted, size_t depth, struct json_value *value)
+static const char *scan_object(struct scan *scan, const char *at, unsigned wanted, size_t depth)
 {
-    skip_blanks(scan);
-    if (scan->at == scan->end || depth > JSON_SCAN_DEPTH) {
-        return false;
+    at = skip_blanks(scan, at + 1);
+    if (next_is(scan, at, '}')) {
+        return at + 1;
     }
-    switch (*scan->at) {
-    case '{':
-        return scan_object(scan, wanted, depth, value);
-    case '[':
-        return scan_array(scan, depth, value);
+    for (;;) {
+        at = scan_member(scan, at, wanted, depth);
+        at = at ? skip_blanks(scan, at) : NULL;
+        if (!at || !next_is(scan, at, ',')) {
+            return at && next_is(scan, at, '}') ? at + 1 : NULL;
+        }
+        at++;
+    }
+}
+
+static const char *scan_value(struct scan *scan, const char *at, unsigned wanted, size_t depth,
+                              struct json_value *value)
+{
+    at = skip_blanks(scan, at);
+    if (at == scan->end || depth > JSON_SCAN_DEPTH) {
+        return NULL;
+    }
+    switch (*at) {
     case '"':
-        return scan_string(scan, value);
+        return scan_string(scan, at, value);
+    case '{':
+        set(value, SCANNED_OBJECT);
+        return scan_object(scan, at, wanted, depth);
+    case '[':
+        set(value, SCANNED_ARRAY);
+        return scan_array(scan, at, depth);
     case 't':
-        return scan_word(scan, TEXT("true"), SCANNED_TRUE, value);
+        set(value, SCANNED_TRUE);
+        return scan_word(scan, at, TEXT("true"));
     case 'f':
-        return scan_word(scan, TEXT("false"), SCANNED_FALSE, value);
+        set(value, SCANNED_FALSE);
+        return scan_word(scan, at, TEXT("false"));
     case 'n':
-        return scan_word(scan, TEXT("null"), SCANNED_NULL, value);
+        set(value, SCANNED_NULL);
+        return scan_word(scan, at, TEXT("null"));
     default:
-        return scan_number(scan, value);
+        return scan_number(scan, at, value);
     }
 }
 
-int json_scan(struct text json, const struct json_path *paths, size_t count, struct json_value *values, size_t *offset)
+int json_scan(struct text json, const struct json_path *paths, size_t count, struct json_value *values)
 {
-    struct scan scan = {
-        .at = json.data, .end = json.data + json.length, .paths = paths, .values = values, .count = count};
+    struct scan scan = {.end = json.data + json.length, .paths = paths, .values = values};
     for (size_t i = 0; i < count; i++) {
-        values[i] = (struct json_value){.kind = SCANNED_ABSENT};
+        set(&values[i], SCANNED_ABSENT);
     }
-    struct json_value document;
-    bool valid = json.length > 0 && scan_value(&scan, (1u << count) - 1, 0, &document);
-    if (valid) {
-        skip_blanks(&scan);
-        valid = scan.at == scan.end;
+    if (json.length == 0) {
+        return JSON_SCAN_INVALID;
     }
-    *offset = (size_t)(scan.at - json.data);
-    return valid ? 0 : JSON_SCAN_INVALID;
+    enter_block(&scan, json.data);
+    const char *at = scan_value(&scan, json.data, (1u << count) - 1, 0, NULL);
+    at = at ? skip_blanks(&scan, at) : NULL;
+    return at && at == scan.end ? 0 : JSON_SCAN_INVALID;
 }

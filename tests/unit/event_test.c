@@ -132,6 +132,17 @@ START_TEST(a_sample_is_about_the_session_that_was_asked_for)
 }
 END_TEST
 
+START_TEST(ids_are_letters_digits_and_a_few_signs)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        char id[2] = {'a', (char)byte};
+        bool fits = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+                    byte == '_' || byte == '-' || byte == '.';
+        ck_assert_msg(event_is_id((struct text){.data = id, .length = 2}) == fits, "byte %d", byte);
+    }
+}
+END_TEST
+
 static void fill(TCase *tests)
 {
     tcase_add_test(tests, an_event_as_stripe_sends_it_is_read);
@@ -139,6 +150,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, an_old_sparse_event_is_read);
     tcase_add_test(tests, other_types_are_events_too);
     tcase_add_loop_test(tests, what_is_no_event_is_refused, 0, (int)ARRAY_LENGTH(refused));
+    tcase_add_test(tests, ids_are_letters_digits_and_a_few_signs);
     tcase_add_test(tests, an_id_longer_than_the_limit_is_refused);
     tcase_add_loop_test(tests, a_sample_of_each_kind_is_an_event_of_that_kind, 0, EVENT_OTHER);
     tcase_add_test(tests, a_sample_is_about_the_session_that_was_asked_for);

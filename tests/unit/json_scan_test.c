@@ -14,10 +14,7 @@ enum { ID, INNER, LIVEMODE, CREATED };
 
 static int scan(struct text json, struct json_value values[4])
 {
-    size_t offset;
-    int status = json_scan(json, paths, 4, values, &offset);
-    ck_assert_uint_le(offset, json.length);
-    return status;
+    return json_scan(json, paths, 4, values);
 }
 
 static bool is_valid(const char *json)
@@ -191,6 +188,34 @@ START_TEST(mutations_are_judged_as_a_strict_library_judges_them)
 }
 END_TEST
 
+/* Strings are searched in blocks of 64 bytes: `before` and `length` move both ends of one over several. */
+START_TEST(a_string_ends_where_it_ends_wherever_it_stands)
+{
+    struct json_value values[4];
+    struct buffer json = {0};
+    size_t before = (size_t)_i;
+    for (size_t length = 0; length < 140; length++) {
+        buffer_clear(&json);
+        buffer_append_format(&json, "%*s{\"id\":\"%.*s\",\"created\":7}", (int)before, "", (int)length,
+                             "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"
+                             "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz");
+        struct text exact = unit_exact(buffer_text(&json));
+        ck_assert_int_eq(scan(exact, values), 0);
+        ck_assert_uint_eq(values[ID].text.length, length);
+        ck_assert_text_eq(values[CREATED].text, "7");
+        free((char *)(uintptr_t)exact.data);
+        for (size_t i = 0; i < length; i += length / 5 + 1) {
+            char *byte = json.data + before + 7 + i;
+            char original = *byte;
+            *byte = '\x1f';
+            ck_assert_int_eq(scan(buffer_text(&json), values), JSON_SCAN_INVALID);
+            *byte = original;
+        }
+    }
+    buffer_free(&json);
+}
+END_TEST
+
 static void fill(TCase *tests)
 {
     tcase_add_test(tests, wanted_members_are_found_wherever_they_stand);
@@ -198,6 +223,7 @@ static void fill(TCase *tests)
     tcase_add_loop_test(tests, valid_json_is_valid, 0, (int)ARRAY_LENGTH(valid));
     tcase_add_loop_test(tests, anything_else_is_not, 0, (int)ARRAY_LENGTH(invalid));
     tcase_add_test(tests, depth_has_a_limit);
+    tcase_add_loop_test(tests, a_string_ends_where_it_ends_wherever_it_stands, 0, 66);
     tcase_add_test(tests, mutations_are_judged_as_a_strict_library_judges_them);
 }
 
