@@ -1,7 +1,7 @@
 // What an operator relies on: roles, health, metrics, reloading, and logs that tell no secrets.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -82,6 +82,7 @@ describe('SIGHUP', { concurrency: 8 }, () => {
   test('takes new signing secrets from their file, without a connection lost', async (t) => {
     const path = await mkdtemp(join(tmpdir(), 'identihook-'));
     t.after(() => rm(path, { recursive: true }));
+    await chmod(path, 0o711); // the program may run as another user, as it does in a container
     const [old, fresh] = [newSecret(), newSecret()];
     const file = join(path, 'secrets');
     await writeFile(file, old);

@@ -1,7 +1,7 @@
 // A Redis server of our own: a unix socket in a new folder, append-only, every write on disk before it is confirmed. It
 // can be stopped, killed, frozen and started again on the same data.
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -150,6 +150,7 @@ export class RedisServer {
   static async start() {
     const server = new RedisServer();
     server.folder = await mkdtemp(join(tmpdir(), 'identihook-'));
+    await chmod(server.folder, 0o711); // the program may run as another user, as it does in a container
     server.socket = join(server.folder, 'redis.sock');
     server.url = `unix://${server.socket}?db=0`;
     await server.start();
@@ -160,6 +161,7 @@ export class RedisServer {
     const settings = {
       port: 0,
       unixsocket: this.socket,
+      unixsocketperm: 777,
       dir: this.folder,
       appendonly: 'yes',
       appendfsync: 'always',
