@@ -33,6 +33,7 @@ int dead_run(int argc, char **argv);
 int pause_run(int argc, char **argv);
 int resume_run(int argc, char **argv);
 int reconcile_run(int argc, char **argv);
+int preview_run(int argc, char **argv);
 int verify_run(int argc, char **argv);
 int health_run(int argc, char **argv);
 int migrate_run(int argc, char **argv);

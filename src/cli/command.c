@@ -17,6 +17,7 @@ const struct command command_table[] = {
      "stop taking events, or leave one effect undone", pause_run},
     {"resume", "[processing|email|onboarding|postgres]", "end a pause", resume_run},
     {"verify", "--payload FILE --header TEXT", "check a signature offline and say why it fails", verify_run},
+    {"preview", "verified|requires_input [--code CODE] [--html]", "what a mail would look like", preview_run},
     {"health", "[--ready] [--timeout MS]", "how the identihook of this machine is: for containers' health checks",
      health_run},
     {"migrate", "[--dry-run]", "make the tables in PostgreSQL, or bring them up to date", migrate_run},

@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 
+import { simpleParser } from 'mailparser';
+
+import { run } from '../lib/identihook.mjs';
 import { World } from '../lib/world.mjs';
 
 /** A folder with these files, which goes with the test. */
@@ -133,5 +136,71 @@ describe('a mail', { concurrency: 8 }, () => {
     const { code, stderr } = await world.run(['serve'], { IDENTIHOOK_MAIL_TEMPLATES: '/nowhere/at/all' });
     assert.equal(code, 2, stderr);
     assert.match(stderr, /\/nowhere\/at\/all: cannot be read: No such file/);
+  });
+});
+
+describe('preview', { concurrency: 8 }, () => {
+  const shop = {
+    IDENTIHOOK_MAIL_FROM: '"Zoë & Söhne" <identity@söhne.example>',
+    IDENTIHOOK_MAIL_REPLY_TO: 'help@shop.example',
+    IDENTIHOOK_RETRY_PAGE: 'https://shop.example/verify?a=1&b=2',
+    IDENTIHOOK_ALTERNATIVE_PAGE: 'https://shop.example/otherwise',
+    IDENTIHOOK_SUPPORT_ADDRESS: 'help@shop.example',
+  };
+  const codes = async () => {
+    const { stderr } = await run(['preview', 'requires_input']);
+    return stderr.match(/the codes are(.*)/)[1].trim().split(' ');
+  };
+
+  test('writes, for each code, the mail that would be sent, as a mail program can read it', async () => {
+    const all = await codes();
+    assert.equal(all.length, 20);
+    for (const code of all) {
+      const { code: status, stdout } = await run(['preview', 'requires_input', '--code', code, '--raw'], shop);
+      assert.equal(status, 0);
+      assert.ok(stdout.split('\r\n').every((line) => line.length <= 78 && /^[\t -~]*$/.test(line)));
+      const mail = await simpleParser(stdout);
+      const [[text], [html]] = await Promise.all(
+        ['--text', '--html'].map(async (form) => [
+          (await run(['preview', 'requires_input', '--code', code, form], shop)).stdout,
+        ]),
+      );
+      assert.equal(mail.text.trimEnd(), text.trimEnd());
+      assert.equal(mail.html.trimEnd(), html.trimEnd());
+      assert.equal(mail.from.text, '"Zoë & Söhne" <identity@söhne.example>');
+      assert.equal(mail.replyTo.text, 'help@shop.example');
+      assert.equal(mail.messageId, '<evt_preview.email@xn--shne-5qa.example>');
+      const again = !['consent_declined', 'country_not_supported', 'under_supported_age'].includes(code);
+      assert.equal(/again/i.test(mail.subject + text + html), again, code);
+      assert.equal(text.includes('https://shop.example/verify?a=1&b=2'), again, code);
+      assert.equal(html.includes('href="https://shop.example/verify?a=1&amp;b=2"'), again, code);
+    }
+  });
+
+  test('shows the subject and the text as they are, in the language that is asked for', async (t) => {
+    const folder = await templates(t, GERMAN);
+    const settings = { IDENTIHOOK_MAIL_TEMPLATES: folder };
+    const { code, stdout } = await run(['preview', 'verified', '--locale', 'de_DE'], settings);
+    assert.deepEqual([code, stdout], [0, 'Subject: Ihre Identität ist bestätigt\n\nGuten Tag,\n']);
+    const other = await run(['preview', 'verified', '--locale', 'fr'], settings);
+    assert.match(other.stdout, /^Subject: Your identity is confirmed\n\nHello,\n/);
+  });
+
+  test('tells what is wrong with a template or with the command, and exits 2', async (t) => {
+    const folder = await templates(t, { 'verified.txt': '\n{{nobody}}' });
+    for (const [words, message, settings] of [
+      [
+        ['verified'],
+        /verified\.txt:2: there is no variable 'nobody'; there are brand\.name/,
+        { IDENTIHOOK_MAIL_TEMPLATES: folder },
+      ],
+      [['processing'], /there is no template 'processing'/],
+      [['requires_input', '--code', 'nonsense'], /the codes are abandoned consent_declined/],
+      [['verified', '--text', '--raw'], /exclude each other/],
+    ]) {
+      const { code, stdout, stderr } = await run(['preview', ...words], settings);
+      assert.deepEqual([code, stdout], [2, '']);
+      assert.match(stderr, message);
+    }
   });
 });
