@@ -1,17 +1,20 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "app/session_desk.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "core/decision.h"
+#include "stripe/ticket.h"
 #include "worker_private.h"
 
 /*
  * Drives one event: performs what job_step() orders, and tells it what came of that.
  *
- * Happy path: open → fetch → act, record, act, record → finish. See core/job.h for what leads elsewhere; here nothing
- * is decided.
+ * Happy path: open → fetch (→ note, for a session that was handed out here) → act, record, act, record → finish. See
+ * core/job.h for what leads elsewhere; here nothing is decided.
  */
 
 static void perform(struct delivery *delivery);
@@ -119,10 +122,11 @@ static bool holds(struct delivery *delivery, enum lease_outcome outcome)
     }
 }
 
-/* Whether this event sets anything off. */
+/* Whether this event sets anything off; or is at least to be known to those who ask for their status. */
 static bool acts(const struct delivery *delivery)
 {
-    return decision_is_needed(delivery->entry->kind) && actions_of(delivery)->count > 0;
+    bool noted = session_desk_is_wanted(delivery->worker->options.settings);
+    return decision_is_needed(delivery->entry->kind) && (actions_of(delivery)->count > 0 || noted);
 }
 
 /* The first effect that is left and is paused; ACTIONS when there is none. */
@@ -211,6 +215,42 @@ static void act_on_session(struct delivery *delivery)
     step(delivery, &input);
 }
 
+static void on_noted(struct user_call *call, bool answered)
+{
+    struct delivery *delivery = CONTAINER_OF(call, struct delivery, user_call);
+    delivery->redis_pending = false;
+    if (answered) {
+        act_on_session(delivery);
+    } else {
+        stall(delivery);
+    }
+}
+
+/* A session that was handed out here: its user may be asking how it stands, and shall not wait for mails. */
+static void note_session(struct delivery *delivery)
+{
+    const struct session *session = delivery->session;
+    const char *reason = session->has_error && session->error_code ? session->error_code : "";
+    char hash[USER_HASH_SIZE];
+    struct user_state state = {
+        .session = delivery->entry->session,
+        .status = session->status_text,
+        .reason = session->has_error && reason[0] == '\0' ? "unknown" : reason,
+        .event = delivery->entry->event,
+        .at_ms = clock_wall_ms(),
+    };
+    user_hash(text_of(session->user), hash);
+    delivery->user_call.callback = on_noted;
+    asked(delivery, user_note(delivery->worker->options.queue, &delivery->user_call, hash, &state,
+                              delivery->worker->options.settings->sessions.record_ms));
+}
+
+static bool was_handed_out_here(const struct session *session)
+{
+    const char *creator = session_metadata(session, "created_by");
+    return session->user && creator && strcmp(creator, TICKET_CREATED_BY) == 0;
+}
+
 static void on_looked_up(struct lookup *lookup, const struct lookup_result *result)
 {
     struct delivery *delivery = CONTAINER_OF(lookup, struct delivery, lookup);
@@ -221,7 +261,7 @@ static void on_looked_up(struct lookup *lookup, const struct lookup_result *resu
     } else {
         session_free(delivery->session);
         delivery->session = result->session;
-        act_on_session(delivery);
+        (was_handed_out_here(result->session) ? note_session : act_on_session)(delivery);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "store/inbox.h"
 #include "store/lease.h"
 #include "store/schema.h"
+#include "store/user.h"
 
 /* What worker.c and delivery.c share. The worker owns the deliveries. */
 struct worker {
@@ -65,6 +66,7 @@ struct delivery {
     struct lease_call lease_call;
     struct lease_ledger ledger;
     struct lookup lookup;
+    struct user_call user_call;
     struct session *session; /* NULL until fetched */
     struct effect_run effect;
     bool effect_running;

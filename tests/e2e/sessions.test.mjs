@@ -8,7 +8,7 @@ import { send } from '../lib/http_client.mjs';
 import { token } from '../lib/stripe_api.mjs';
 import { signToken, userToken } from '../lib/user_token.mjs';
 import { until } from '../lib/wait.mjs';
-import { World, key } from '../lib/world.mjs';
+import { World, composeEvent, key } from '../lib/world.mjs';
 
 /** A world that creates sessions; `ask` and `status` are a user's requests. */
 async function open(t, { settings = {}, ...options } = {}) {
@@ -416,5 +416,75 @@ describe('the status', { concurrency: 4 }, () => {
     const answer = await status();
     assert.deepEqual(answer.json, { status: 'none', session: null, reason: null, updated_at: null, attempts_left: 5 });
     assert.equal(answer.headers['cache-control'], 'no-store');
+  });
+
+  /** The checks of a session end, and Stripe tells of it. */
+  const conclude = (world, id, changes) => {
+    const { status, last_error: error } = { last_error: null, ...changes };
+    world.stripe.change(id, { status, last_error: error });
+    return composeEvent(status, { session: id });
+  };
+  const failure = (code) => ({ status: 'requires_input', last_error: { code, reason: 'A reason.' } });
+
+  test('follows the events of the session', async (t) => {
+    const { world, ask, status } = await open(t);
+    const { id } = (await ask()).json;
+    assert.deepEqual([(await status()).json.status, (await status()).json.session], ['requires_input', id]);
+    await world.carry(conclude(world, id, failure('document_expired')));
+    const failed = (await status()).json;
+    assert.deepEqual([failed.status, failed.attempts_left], ['requires_input', 4]);
+    assert.deepEqual([failed.reason.code, failed.reason.retryable], ['document_expired', true]);
+    assert.match(failed.reason.message, /expired/);
+    assert.equal((await ask()).json.id, id, 'the same session is tried again');
+    assert.equal((await status()).json.reason, null, 'a new try has no failure yet');
+    await world.carry(conclude(world, id, { status: 'verified' }));
+    const verified = (await status()).json;
+    assert.deepEqual([verified.status, verified.reason], ['verified', null]);
+    assert.ok(Math.abs(verified.updated_at - Date.now() / 1000) < 30);
+    assert.deepEqual(codeOf(await ask()), [409, 'already_verified']);
+  });
+
+  test('does not wait for mails, and counts a failed check once however often its event is tried', async (t) => {
+    const { world, ask, status } = await open(t, { email: true });
+    const { id } = (await ask()).json;
+    world.smtp.fail({ stage: 'rcpt', code: 450, times: 3 });
+    const event = conclude(world, id, failure('selfie_face_mismatch'));
+    await world.deliver(event);
+    await world.smtp.refused.first(() => true);
+    assert.equal((await status()).json.reason.code, 'selfie_face_mismatch');
+    await world.outcome(event);
+    assert.equal((await status()).json.attempts_left, 4);
+  });
+
+  test('tells of no session that somebody else made in the name of the user', async (t) => {
+    const { world, user, ask, status } = await open(t);
+    const own = (await ask()).json.id;
+    const metadata = { created_by: 'identihook' };
+    const other = world.stripe.addSession({ client_reference_id: user, metadata, status: 'verified' });
+    await world.carry(composeEvent('verified', { session: other.id }));
+    const { json } = await status();
+    assert.deepEqual([json.status, json.session], ['requires_input', own]);
+  });
+
+  test('ends the attempts when so many checks have failed', async (t) => {
+    const { world, ask, status } = await open(t, { settings: { IDENTIHOOK_SESSION_ATTEMPTS: '2' } });
+    for (let i = 0; i < 2; i++) {
+      const { status: code, json } = await ask();
+      assert.equal(code, 200);
+      await world.carry(conclude(world, json.id, failure('document_unverified_other')));
+    }
+    assert.deepEqual(codeOf(await ask()), [429, 'attempts_exhausted']);
+    assert.equal((await status()).json.attempts_left, 0);
+    assert.equal(world.stripe.sessions.length, 1);
+  });
+
+  test('is kept by the workers of a fleet, too', async (t) => {
+    const { world, ask, status, secret } = await open(t, { start: false });
+    const settings = { IDENTIHOOK_SESSION_TOKEN_SECRET: secret };
+    await world.start({ settings, words: ['--role', 'worker'] });
+    await world.start({ settings, words: ['--role', 'ingest'] });
+    const { id } = (await ask()).json;
+    await world.carry(conclude(world, id, { status: 'verified' }));
+    assert.equal((await status()).json.status, 'verified');
   });
 });
