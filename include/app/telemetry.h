@@ -8,6 +8,7 @@
 #include "app/answer.h"
 #include "base/buffer.h"
 #include "core/job.h"
+#include "net/redis_trouble.h"
 #include "stripe/signature_help.h"
 
 /*
@@ -67,7 +68,10 @@ struct telemetry {
     _Atomic uint64_t groups_stalled;    /* now; 0 in all loops but the one that looks */
     _Atomic uint64_t in_process;        /* now */
     _Atomic uint64_t paused;            /* now: bit 0 processing, bit 1 + N effect N of enum action */
-    _Atomic uint64_t redis_ready;       /* 0 or 1, now */
+    _Atomic uint64_t redis_trouble;     /* enum redis_trouble, now: of the first connection that stores events */
+    _Atomic uint64_t reader_trouble;    /* of the one that reads them */
+    _Atomic uint64_t reader_restarts;   /* by the watchdog */
+    _Atomic uint64_t group_losses;      /* how often the consumer group had vanished */
     _Atomic uint64_t redis_connections; /* that are ready, at the last heartbeat */
     _Atomic uint64_t waiting_for_redis; /* events, now */
     _Atomic uint64_t heartbeat_ms;      /* monotonic; when the loop last turned. 0: not yet, or it has ended */
@@ -97,6 +101,9 @@ bool telemetry_loops_turn(const struct telemetry *const *loops, size_t count, ui
 
 /* What is paused, as any of `count` loops knows: bits as above. */
 uint64_t telemetry_paused(const struct telemetry *const *loops, size_t count);
+
+/* What keeps Redis from being of use to one of the loops; REDIS_FINE: nothing does. */
+enum redis_trouble telemetry_redis_trouble(const struct telemetry *const *loops, size_t count);
 
 /* Appends the sum of `count` loops' figures in Prometheus's text format. */
 void telemetry_render(const struct telemetry *const *loops, size_t count, struct buffer *out);

@@ -122,6 +122,7 @@ struct settings {
     uint64_t max_in_flight;
     uint64_t max_in_flight_bytes;
     uint64_t redis_connections;
+    uint64_t redis_check_every_ms;
     uint64_t header_timeout_ms;
     uint64_t request_timeout_ms;
     uint64_t idle_timeout_ms;

@@ -34,6 +34,7 @@
  *   {NS}:slow:MODE        string  how many times slower than usual it goes for now, because Stripe has refused
  *   {NS}:user:HASH        hash    which verification session a user was given here, and how it stands; see user.h
  *   {NS}:pace:KIND:X      string  when a user or an address may go on asking for sessions (ms)
+ *   {NS}:probe            string  written now and then, to see whether Redis takes writes; goes by itself
  */
 #define KEYS_GROUP "identihook"
 #define KEY_MAXIMUM 512
@@ -50,6 +51,7 @@ struct keys {
     char attempts[96];
     char reconcile[96];
     char trimmer[96];
+    char probe[96];
 };
 
 /* `namespace` is at most 64 bytes. */

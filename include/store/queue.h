@@ -34,6 +34,7 @@ struct queue_options {
     const char *namespace;
     const char *name; /* the connection's, for logs and CLIENT LIST; outlives the queue */
     uint64_t call_timeout_ms;
+    uint64_t check_every_ms; /* as of redis_options */
     uint64_t dedupe_window_ms;
     uint64_t history_ms; /* how long is kept what became of a finished event */
     size_t max_calls;    /* events being put at once, and their bytes; also the other calls of the first connection */
@@ -49,6 +50,9 @@ MUST_CHECK int queue_open(uv_loop_t *loop, const struct queue_options *options, 
 void queue_close(struct queue *queue, void (*closed)(void *context), void *context);
 
 bool queue_is_ready(const struct queue *queue);
+
+/* What keeps its first connection from being ready. */
+enum redis_trouble queue_trouble(const struct queue *queue);
 
 /* How many of its connections are ready. */
 size_t queue_ready_lanes(const struct queue *queue);

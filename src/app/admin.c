@@ -29,14 +29,10 @@ bool admin_loops_turn(const struct admin *admin)
     return telemetry_loops_turn(loops.telemetry, loops.count, clock_monotonic_ms(), HEALTH_STUCK_MS);
 }
 
-static bool redis_is_there(const struct admin *admin)
+static enum redis_trouble redis_trouble_now(const struct admin *admin)
 {
-    for (size_t i = 0; i < admin->reactor_count; i++) {
-        if (telemetry_get(&reactor_telemetry(admin->reactors[i])->redis_ready) == 0) {
-            return false;
-        }
-    }
-    return true;
+    struct loops loops = loops_of(admin);
+    return telemetry_redis_trouble(loops.telemetry, loops.count);
 }
 
 static int write_health(struct admin *admin)
@@ -70,13 +66,18 @@ static void write_pauses(struct admin *admin)
 static int write_readiness(struct admin *admin)
 {
     bool loops = admin_loops_turn(admin);
-    bool redis = redis_is_there(admin);
+    enum redis_trouble trouble = redis_trouble_now(admin);
+    bool redis = trouble == REDIS_FINE;
     bool ready = loops && redis && !admin->draining;
     buffer_append_format(&admin->body,
                          "{\"ready\":%s,\"components\":{\"loops\":\"%s\",\"redis\":\"%s\",\"draining\":%s},",
                          ready ? "true" : "false", loops ? "ok" : "stuck", redis ? "ok" : "unavailable",
                          admin->draining ? "true" : "false");
     write_pauses(admin);
+    if (!redis) {
+        buffer_append_format(&admin->body, ",\"redis\":{\"trouble\":\"%s\",\"fix\":\"%s\"}",
+                             redis_trouble_name(trouble), redis_trouble_advice(trouble));
+    }
     buffer_append_byte(&admin->body, '}');
     return ready ? 200 : 503;
 }

@@ -159,6 +159,9 @@ static void on_heartbeat(uv_timer_t *timer)
     uint64_t expected = reactor->last_beat_ns + HEARTBEAT_MS * UINT64_C(1000000);
     telemetry_set(&reactor->telemetry.lag_ns, reactor->last_beat_ns && now > expected ? now - expected : 0);
     telemetry_set(&reactor->telemetry.heartbeat_ms, now / 1000000);
+    if (reactor->queue) {
+        telemetry_set(&reactor->telemetry.redis_trouble, queue_trouble(reactor->queue));
+    }
     telemetry_set(&reactor->telemetry.redis_connections, reactor->queue ? queue_ready_lanes(reactor->queue) : 0);
     reactor->last_beat_ns = now;
     if (reactor->listener && now > reactor->opened_ns + reactor->options.settings->enqueue_timeout_ms * 1000000) {
@@ -169,7 +172,7 @@ static void on_heartbeat(uv_timer_t *timer)
 static void on_queue_state(void *context, bool ready)
 {
     struct reactor *reactor = context;
-    telemetry_set(&reactor->telemetry.redis_ready, ready ? 1 : 0);
+    telemetry_set(&reactor->telemetry.redis_trouble, queue_trouble(reactor->queue));
     if (ready && reactor->listener) {
         listener_begin(reactor->listener);
     }
@@ -256,6 +259,7 @@ static int open_queue(struct reactor *reactor)
         .namespace = settings->namespace,
         .name = reactor->name,
         .call_timeout_ms = settings->enqueue_timeout_ms,
+        .check_every_ms = settings->redis_check_every_ms,
         .dedupe_window_ms = settings->dedupe_window_ms,
         .history_ms = settings->history_ms,
         .max_calls = share(settings, settings->max_in_flight),
@@ -393,6 +397,7 @@ int reactor_open(const struct reactor_options *options, struct reactor **opened)
     }
     reactor->options = *options;
     reactor->opened_ns = clock_monotonic_ns();
+    telemetry_set(&reactor->telemetry.redis_trouble, REDIS_AWAY);
     (void)snprintf(reactor->name, sizeof(reactor->name), "identihook-%u", options->number);
     int status = uv_loop_init(&reactor->loop);
     if (status < 0) {

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/settings.h"
+#include "net/redis.h"
 
 static const uint64_t bounds_ns[TELEMETRY_BUCKETS] = {
     50000,    100000,   250000,    500000,    1000000,    2500000,    5000000,
@@ -38,6 +39,16 @@ uint64_t telemetry_paused(const struct telemetry *const *loops, size_t count)
         paused |= telemetry_get(&loops[i]->paused);
     }
     return paused;
+}
+
+enum redis_trouble telemetry_redis_trouble(const struct telemetry *const *loops, size_t count)
+{
+    uint64_t trouble = REDIS_FINE;
+    for (size_t i = 0; i < count && trouble == REDIS_FINE; i++) {
+        trouble = telemetry_get(&loops[i]->redis_trouble);
+        trouble = trouble == REDIS_FINE ? telemetry_get(&loops[i]->reader_trouble) : trouble;
+    }
+    return (enum redis_trouble)trouble;
 }
 
 /* ---- rendering */
@@ -187,6 +198,25 @@ static void render_reconcile(const struct scrape *scrape)
            offsetof(struct telemetry, reconciled_to));
 }
 
+static void render_redis(const struct scrape *scrape)
+{
+    single(scrape, "redis_connections_ready", "gauge", "Connections to Redis that events can be stored through.",
+           offsetof(struct telemetry, redis_connections));
+    head(scrape, "redis_ready", "gauge", "1 when Redis is of use to every loop.");
+    buffer_append_format(scrape->out, "identihook_redis_ready %d\n",
+                         telemetry_redis_trouble(scrape->loops, scrape->count) == REDIS_FINE);
+    head(scrape, "redis_troubles_total", "counter",
+         "How often connections to Redis failed or were refused, by reason.");
+    for (enum redis_trouble trouble = REDIS_FINE + 1; trouble < REDIS_TROUBLES; trouble++) {
+        buffer_append_format(scrape->out, "identihook_redis_troubles_total{trouble=\"%s\"} %" PRIu64 "\n",
+                             redis_trouble_name(trouble), redis_troubles_met(trouble));
+    }
+    single(scrape, "reader_restarts_total", "counter", "Workers that should have been reading, and were made to.",
+           offsetof(struct telemetry, reader_restarts));
+    single(scrape, "group_losses_total", "counter", "How often the consumer group had vanished from Redis.",
+           offsetof(struct telemetry, group_losses));
+}
+
 void telemetry_render(const struct telemetry *const *loops, size_t count, struct buffer *out)
 {
     struct scrape scrape = {.loops = loops, .count = count, .out = out};
@@ -194,8 +224,7 @@ void telemetry_render(const struct telemetry *const *loops, size_t count, struct
     render_work(&scrape);
     render_breakers(&scrape);
     render_reconcile(&scrape);
-    single(&scrape, "redis_connections_ready", "gauge", "Connections to Redis that events can be stored through.",
-           offsetof(struct telemetry, redis_connections));
+    render_redis(&scrape);
     head(&scrape, "loop_lag_seconds", "gauge", "How late each loop's last heartbeat was.");
     for (size_t i = 0; i < count; i++) {
         buffer_append_format(out, "identihook_loop_lag_seconds{loop=\"%zu\"} %.6f\n", i,

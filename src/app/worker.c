@@ -255,11 +255,25 @@ static void continue_waiting(struct worker *worker)
     }
 }
 
+static void watch_inbox(struct worker *worker)
+{
+    struct telemetry *telemetry = worker->options.telemetry;
+    if (!worker->inbox_open) {
+        return;
+    }
+    inbox_watch(worker->inbox, may_ask(worker));
+    struct inbox_counters counters = inbox_counters(worker->inbox);
+    telemetry_set(&telemetry->reader_trouble, inbox_trouble(worker->inbox));
+    telemetry_set(&telemetry->reader_restarts, counters.restarts);
+    telemetry_set(&telemetry->group_losses, counters.group_losses);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct worker *worker = timer->data;
     uint64_t now = uv_now(worker->loop);
     continue_waiting(worker);
+    watch_inbox(worker);
     if (worker->stopping && now >= worker->stop_deadline_ms) {
         if (worker->options.mailer) {
             mailer_abort(worker->options.mailer);
@@ -316,6 +330,7 @@ static void on_inbox_ready(void *context)
 {
     struct worker *worker = context;
     worker->group_is_there = true;
+    telemetry_set(&worker->options.telemetry->reader_trouble, REDIS_FINE);
     worker_poke(worker);
 }
 
@@ -383,6 +398,7 @@ static int open_parts(struct worker *worker)
         .reader_name = worker->reader_name,
         .consumer = worker->consumer,
         .call_timeout_ms = settings->enqueue_timeout_ms,
+        .check_every_ms = settings->redis_check_every_ms,
         .claim_after_ms = settings->claim_after_ms - settings->claim_after_ms / CLAIM_CHECKS,
         .on_entries = on_entries,
         .on_ready = on_inbox_ready,
@@ -450,6 +466,7 @@ int worker_open(uv_loop_t *loop, const struct worker_options *options, struct wo
         .writer = options->writer,
         .postgres = worker->postgres,
     };
+    telemetry_set(&options->telemetry->reader_trouble, REDIS_AWAY);
     worker->claim_at_ms = uv_now(loop); /* at once: what the last process left may be old enough */
     worker->renew_at_ms = uv_now(loop);
     wind(worker, uv_now(loop));

@@ -35,6 +35,10 @@ const struct setting settings_table[] = {
      .fallback = "8", .least = 1, .most = 64, .example = "4",
      .help = "connections of each loop that events are stored through: Redis takes 16 KB of each at a time, so more of "
              "them let it store more at once, above all when it waits for a disk"},
+    {.name = "IDENTIHOOK_REDIS_CHECK_EVERY", .read = setting_duration, .offset = FIELD(redis_check_every_ms),
+     .fallback = "5s", .least = 100, .most = HOUR_MS, .example = "5s",
+     .help = "how often a connection to Redis on which nothing happens is checked, so that readiness tells the truth: "
+             "by a small write to {namespace}:probe, or by a PING"},
     {.name = "IDENTIHOOK_NAMESPACE", .read = setting_namespace, .offset = FIELD(namespace), .fallback = "identihook",
      .example = "identihook",
      .help = "first part of every Redis key: {identihook}:events"},

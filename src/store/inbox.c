@@ -13,6 +13,8 @@
 #include "store/entry.h"
 
 #define BLOCK_MS 2000 /* how long one read waits in Redis: a dead connection is noticed soon after */
+#define REST_MS 1000  /* after an error */
+#define WATCH_SLACK_MS 1000
 
 /* A call to Redis of which one at a time is under way. */
 struct ask {
@@ -23,12 +25,18 @@ struct ask {
 
 struct inbox {
     struct inbox_options options;
+    uv_loop_t *loop;
     struct queue *queue;
     struct redis *reader;
     struct ask read;
     struct ask due;
     struct ask claim;
     struct ask make_group;
+    bool group_is_there;
+    bool had_group; /* once before: if it has to be made again, Redis has lost it */
+    uint64_t rest_until_ms;
+    uint64_t read_seen_ms; /* when a read last began or ended, or was not to be expected */
+    struct inbox_counters counters;
     bool closing;
     int holds; /* what keeps this object: calls under way, and the reader */
     void (*closed)(void *context);
@@ -70,10 +78,37 @@ static bool is_error(const redisReply *reply, const char *code)
     return reply && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, code, strlen(code)) == 0;
 }
 
+static void rest(struct inbox *inbox)
+{
+    inbox->rest_until_ms = uv_now(inbox->loop) + REST_MS;
+}
+
+static void report_loss(struct inbox *inbox)
+{
+    inbox->counters.group_losses++;
+    inbox->had_group = false;
+    log_error("the consumer group has vanished from redis and is made anew: has redis lost its data?",
+              LOG_STRING("group", KEYS_GROUP), LOG_STRING("stream", queue_keys(inbox->queue)->events));
+}
+
 static void on_group_made(struct redis_call *call, const redisReply *reply)
 {
     struct inbox *inbox = end(call);
     bool there = reply && (reply->type != REDIS_REPLY_ERROR || is_error(reply, "BUSYGROUP"));
+    if (reply && !there) {
+        static struct log_limit limit;
+        uint64_t suppressed;
+        rest(inbox);
+        if (log_limit_pass(&limit, 10000, &suppressed)) {
+            log_error("the consumer group cannot be made, and is tried again", LOG_STRING("group", KEYS_GROUP),
+                      LOG_STRING("error", reply->str), LOG_NUMBER("suppressed", suppressed));
+        }
+    }
+    if (there && reply->type != REDIS_REPLY_ERROR && inbox->had_group) {
+        report_loss(inbox); /* while we were away */
+    }
+    inbox->group_is_there = there;
+    inbox->had_group = inbox->had_group || there;
     if (there && !inbox->closing) {
         inbox->options.on_ready(inbox->options.context);
     }
@@ -99,10 +134,26 @@ static bool mend_group(struct inbox *inbox, const redisReply *reply)
     if (!is_error(reply, "NOGROUP") && !is_error(reply, "UNBLOCKED")) {
         return false;
     }
-    log_error("the consumer group has vanished from redis and is made anew: has redis lost its data?",
-              LOG_STRING("group", KEYS_GROUP), LOG_STRING("stream", queue_keys(inbox->queue)->events));
+    report_loss(inbox);
+    inbox->group_is_there = false;
     make_group(inbox);
     return true;
+}
+
+/* One that is there may refuse all the same: it is not asked in a circle. */
+static void heed_error(struct inbox *inbox, const redisReply *reply)
+{
+    if (mend_group(inbox, reply) || !is_error(reply, "")) {
+        return;
+    }
+    static struct log_limit limit;
+    uint64_t suppressed;
+    rest(inbox);
+    if (log_limit_pass(&limit, 10000, &suppressed)) {
+        log_error("events cannot be read, and it is tried again", LOG_STRING("error", reply->str),
+                  LOG_STRING("fix", redis_trouble_advice(redis_trouble_of(text_of(reply->str)))),
+                  LOG_NUMBER("suppressed", suppressed));
+    }
 }
 
 /* ---- replies */
@@ -145,7 +196,8 @@ static void on_read(struct redis_call *call, const redisReply *reply)
     if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 && reply->element[0]->elements == 2) {
         read_entries(reply->element[0]->element[1], 0, &entries);
     }
-    (void)mend_group(inbox, reply);
+    inbox->read_seen_ms = uv_now(inbox->loop);
+    heed_error(inbox, reply);
     deliver(inbox, INBOX_NEW, &entries, -1);
 }
 
@@ -182,6 +234,10 @@ int inbox_read(struct inbox *inbox, size_t count)
     if (inbox->read.under_way) {
         return -EBUSY;
     }
+    if (uv_now(inbox->loop) < inbox->rest_until_ms) {
+        return -EAGAIN;
+    }
+    inbox->read_seen_ms = uv_now(inbox->loop);
     char limit[24];
     char block[24];
     (void)snprintf(limit, sizeof(limit), "%zu", count);
@@ -235,6 +291,40 @@ int inbox_claim(struct inbox *inbox, size_t count)
                                                   ARRAY_LENGTH(arguments), arguments));
 }
 
+/* ---- the watch */
+
+void inbox_watch(struct inbox *inbox, bool should_read)
+{
+    uint64_t now = uv_now(inbox->loop);
+    if (inbox->closing || !redis_is_ready(inbox->reader)) {
+        inbox->read_seen_ms = now;
+        return;
+    }
+    if (!inbox->group_is_there && now >= inbox->rest_until_ms) {
+        make_group(inbox);
+    }
+    if (!should_read && !inbox->read.under_way) {
+        inbox->read_seen_ms = now;
+    }
+    if (now - inbox->read_seen_ms > BLOCK_MS + inbox->options.call_timeout_ms + WATCH_SLACK_MS) {
+        inbox->read_seen_ms = now;
+        inbox->counters.restarts++;
+        log_error("a worker should be reading and is not: it connects anew",
+                  LOG_STRING("consumer", inbox->options.consumer), LOG_NUMBER("under_way", inbox->read.under_way));
+        redis_reconnect(inbox->reader, "the worker should be reading and is not");
+    }
+}
+
+enum redis_trouble inbox_trouble(const struct inbox *inbox)
+{
+    return redis_trouble(inbox->reader);
+}
+
+struct inbox_counters inbox_counters(const struct inbox *inbox)
+{
+    return inbox->counters;
+}
+
 /* ---- opening and closing */
 
 static void on_state(void *context, bool ready)
@@ -252,6 +342,7 @@ int inbox_open(uv_loop_t *loop, struct queue *queue, const struct inbox_options 
         return -ENOMEM;
     }
     inbox->options = *options;
+    inbox->loop = loop;
     inbox->queue = queue;
     inbox->holds = 1;
     inbox->read.inbox = inbox->due.inbox = inbox->claim.inbox = inbox->make_group.inbox = inbox;
@@ -260,6 +351,7 @@ int inbox_open(uv_loop_t *loop, struct queue *queue, const struct inbox_options 
         .name = options->reader_name,
         .connect_timeout_ms = options->call_timeout_ms,
         .call_timeout_ms = BLOCK_MS + options->call_timeout_ms,
+        .check_every_ms = options->check_every_ms,
         .max_calls = 4,
         .max_bytes = 1u << 20,
         .on_state = on_state,

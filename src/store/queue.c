@@ -39,6 +39,8 @@ static int open_lane(uv_loop_t *loop, struct queue *queue)
         .name = queue->names[number],
         .connect_timeout_ms = options->call_timeout_ms,
         .call_timeout_ms = options->call_timeout_ms,
+        .check_every_ms = options->check_every_ms,
+        .probe = first ? queue->keys.probe : NULL,
         .max_calls = options->max_calls,
         .max_bytes = options->max_bytes,
         .scripts = first ? script_table() : put_alone,
@@ -95,6 +97,11 @@ void queue_close(struct queue *queue, void (*closed)(void *context), void *conte
 bool queue_is_ready(const struct queue *queue)
 {
     return redis_is_ready(queue->lanes[0]);
+}
+
+enum redis_trouble queue_trouble(const struct queue *queue)
+{
+    return redis_trouble(queue->lanes[0]);
 }
 
 size_t queue_ready_lanes(const struct queue *queue)

@@ -147,29 +147,36 @@ export class RedisServer {
   #client;
   #followers = new Set();
 
-  static async start() {
+  /** `settings` of redis.conf over the usual ones. */
+  static async start(settings = {}) {
     const server = new RedisServer();
     server.folder = await mkdtemp(join(tmpdir(), 'identihook-'));
     await chmod(server.folder, 0o711); // the program may run as another user, as it does in a container
     server.socket = join(server.folder, 'redis.sock');
     server.url = `unix://${server.socket}?db=0`;
-    await server.start();
-    return server;
-  }
-
-  async start() {
-    const settings = {
+    server.settings = {
       port: 0,
-      unixsocket: this.socket,
+      unixsocket: server.socket,
       unixsocketperm: 777,
-      dir: this.folder,
+      dir: server.folder,
       appendonly: 'yes',
       appendfsync: 'always',
       save: '',
       'maxmemory-policy': 'noeviction',
+      ...settings,
     };
-    const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    await server.start();
+    return server;
+  }
+
+  /** Starts it (again), with `settings` for this time; unless `ready` is false, waits until it answers. */
+  async start({ settings = {}, ready = true } = {}) {
+    const words = Object.entries({ ...this.settings, ...settings }).flatMap(([name, value]) => [
+      `--${name}`,
+      ...[value].flat().map(String),
+    ]);
     this.#process = new Child('redis-server', words);
+    if (!ready) return;
     await until(async () => {
       if (!this.#process.isRunning)
         throw new Error(`redis-server does not start: ${this.#process.stdout}${this.#process.end.error ?? ''}`);
@@ -185,6 +192,12 @@ export class RedisServer {
   async call(...words) {
     if (!this.#client?.open) this.#client = await RedisClient.connect(this.socket);
     return this.#client.call(...words);
+  }
+
+  /** One command on a connection of its own, as when the first one is blocked. */
+  async another(...words) {
+    const client = await RedisClient.connect(this.socket);
+    return client.call(...words).finally(() => client.close());
   }
 
   async entries(key) {
@@ -209,6 +222,14 @@ export class RedisServer {
 
   async kill() {
     await this.#end('SIGKILL');
+  }
+
+  /** SIGKILL, and started again with nothing of what it had. */
+  async restartEmpty() {
+    await this.kill();
+    await rm(join(this.folder, 'appendonlydir'), { recursive: true, force: true });
+    await rm(join(this.folder, 'appendonly.aof'), { force: true });
+    await this.start();
   }
 
   async restart() {

@@ -47,13 +47,14 @@ export class World {
    * @param {object}  [options.settings]    environment variables over the usual ones; undefined takes one away
    * @param {boolean} [options.start]       start identihook serve (true)
    * @param {object}  [options.stripe]      options of the stand-in
+   * @param {object}  [options.redis]       redis.conf over the usual one
    */
-  static async open(t, { email = true, onboarding = true, settings = {}, start = true, stripe = {}, words = [] } = {}) {
+  static async open(t, { email = true, onboarding = true, settings = {}, start = true, stripe = {}, redis = {}, words = [] } = {}) {
     const world = new World();
     t.after(() => world.close());
     const onboardingSecret = `whsec_${randomBytes(24).toString('base64')}`;
     [world.redis, world.stripe, world.smtp, world.onboarding] = await Promise.all([
-      RedisServer.start(),
+      RedisServer.start(redis),
       StripeApi.start(stripe),
       Smtp.start(),
       Onboarding.start({ secret: onboardingSecret }),

@@ -435,6 +435,31 @@ static void close_inbox(struct taken *taken)
     }
 }
 
+static void on_second(uv_timer_t *timer)
+{
+    const struct taken *taken = timer->data;
+    inbox_watch(taken->inbox, true);
+}
+
+START_TEST(a_worker_that_should_read_and_does_not_is_noticed_and_connects_anew)
+{
+    struct taken taken;
+    uv_timer_t second;
+    open_inbox(&taken, "me");
+    ck_assert_int_eq(inbox_read(taken.inbox, 1),
+                     0); /* its answer comes after the usual wait, and no other is asked for */
+    taken.ready = false;
+    (void)uv_timer_init(&loop, &second);
+    second.data = &taken;
+    (void)uv_timer_start(&second, on_second, 0, 100);
+    TURN_UNTIL(taken.ready);
+    ck_assert_uint_eq(inbox_counters(taken.inbox).restarts, 1);
+    ck_assert_uint_eq(inbox_counters(taken.inbox).group_losses, 0);
+    uv_close((uv_handle_t *)&second, NULL);
+    close_inbox(&taken);
+}
+END_TEST
+
 /* Asks once and returns the one entry that comes, or NULL. */
 static struct entry *take(struct taken *taken, int (*from)(struct inbox *, size_t))
 {
@@ -1367,6 +1392,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, a_server_that_is_killed_leaves_the_outcome_unknown_and_is_found_again);
     tcase_add_test(tests, a_server_that_hangs_fails_calls_at_their_deadline);
     tcase_add_test(tests, events_from_before_the_group_are_taken_too);
+    tcase_add_test(tests, a_worker_that_should_read_and_does_not_is_noticed_and_connects_anew);
     tcase_add_test(tests, a_group_that_vanishes_is_made_again_from_the_beginning);
     tcase_add_test(tests, data_that_is_lost_under_a_blocked_reader_does_not_stop_it);
     tcase_add_test(tests, a_finished_event_is_in_the_outcomes_and_nowhere_else);
