@@ -41,12 +41,19 @@ struct effect_run {
     const struct entry *entry;
     const struct session *session;
     void (*ended)(struct effect_run *run, const struct effect_result *result);
+    struct buffer mail;  /* filled by effect_prepare(); replaced by the caller with what was frozen */
     struct fetch *fetch; /* the effect's own, this and the next */
     bool recording;
     struct verification_call verification;
 };
 
 #define EFFECT_ENDED 1
+
+/*
+ * Writes what is to be frozen before the effect starts: the whole mail and its envelope, into run->mail. Nothing for
+ * the other effects, and where it cannot be written: starting then says why. The caller wipes it.
+ */
+void effect_prepare(enum action action, struct effect_run *run);
 
 /*
  * Runs an effect. 0: it is under way, and `ended` will run once, later. EFFECT_ENDED: it has ended at once, *result

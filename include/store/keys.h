@@ -18,6 +18,7 @@
  *   {NS}:effects:EVENT    hash    the ledger: effect -> when it was done (ms); "failed:EFFECT" -> why it failed for
  *                                 good; "tries" -> failed tries; "try:N" -> when (ms) and why the Nth failed, of the
  *                                 last 32. Kept while the event is in work or dead, then for IDENTIHOOK_HISTORY
+ *   {NS}:mail:EVENT       string  the mail as it was first sent, with its envelope; kept while the event is in work
  *   {NS}:turn:SESSION     string  "ID CONSUMER": that event has the session's turn, and who works on it; "ID": it was
  *                                 handed the turn and is due
  *   {NS}:waiting:SESSION  zset    stream ids of events that wait for the turn, the oldest first. Each is in retry, too

@@ -17,6 +17,9 @@
  * process at once, anywhere: opening takes the turn, or lets the event wait, and each operation that ends the lease
  * hands the turn to the event that has waited longest, which is due at once.
  *
+ * A mail is frozen before it is sent for the first time, by opening once more, so that every try sends the same bytes.
+ * It is kept until the event is finished or buried.
+ *
  * A lost connection leaves the outcome of an operation unknown. All of them may be repeated: what has been done is not
  * done again.
  */
@@ -45,6 +48,9 @@ struct lease_call {
     bool handed_on;             /* another event of the session is due now */
     const char *const *effects; /* open: the names of the effects, */
     size_t effect_count;        /*       and how many */
+    struct text mail;           /* open: is to be sent, and frozen for every try; empty: none is */
+    struct text frozen;         /* open: the one to send: `mail`, or what an earlier try has frozen; lent until the
+                                   callback returns */
 };
 
 /* Who holds the lease on what. Borrowed during each call. */

@@ -155,12 +155,14 @@ static bool is_held(const struct delivery *delivery)
     return paused_effect(delivery) != ACTIONS;
 }
 
-/* Asks whether the event is still ours, and its session's turn, and what the ledger has of it. */
-static void read_ledger(struct delivery *delivery,
+/* Asks whether the event is still ours, and its session's turn, and what the ledger has of it. `mail`, unless empty, is
+ * frozen for every try to come. */
+static void read_ledger(struct delivery *delivery, struct text mail,
                         void (*callback)(struct lease_call *call, enum lease_outcome outcome))
 {
     delivery->lease_call.effects = action_names; /* so bit N of the ledger is enum action N */
     delivery->lease_call.effect_count = ACTIONS;
+    delivery->lease_call.mail = mail;
     delivery->lease_call.callback = callback;
     asked(delivery, lease_open(&delivery->lease, &delivery->lease_call));
 }
@@ -186,7 +188,7 @@ static void on_opened(struct lease_call *call, enum lease_outcome outcome)
 
 static void open_ledger(struct delivery *delivery)
 {
-    read_ledger(delivery, on_opened);
+    read_ledger(delivery, (struct text){0}, on_opened);
 }
 
 /* ---- fetching */
@@ -304,17 +306,22 @@ static void on_effect_ended(struct effect_run *run, const struct effect_result *
     end_effect(CONTAINER_OF(run, struct delivery, effect), result);
 }
 
+/* What an earlier try has frozen goes out instead of what was written now. */
+static void thaw(struct delivery *delivery, struct text frozen)
+{
+    if (frozen.length > 0 && frozen.data != delivery->effect.mail.data) {
+        buffer_clear(&delivery->effect.mail);
+        buffer_append(&delivery->effect.mail, frozen);
+    }
+}
+
 static void begin_effect(struct delivery *delivery)
 {
-    delivery->effect = (struct effect_run){
-        .tools = &delivery->worker->tools,
-        .entry = delivery->entry,
-        .session = delivery->session,
-        .ended = on_effect_ended,
-    };
     struct effect_result result;
     delivery->effect_running = true;
-    if (effect_start(actions_of(delivery)->items[delivery->job.effect], &delivery->effect, &result) == EFFECT_ENDED) {
+    int status = effect_start(actions_of(delivery)->items[delivery->job.effect], &delivery->effect, &result);
+    buffer_wipe(&delivery->effect.mail);
+    if (status == EFFECT_ENDED) {
         end_effect(delivery, &result);
     }
 }
@@ -328,19 +335,29 @@ static void on_confirmed(struct lease_call *call, enum lease_outcome outcome)
     if (call->ledger.done & (1u << actions_of(delivery)->items[delivery->job.effect])) {
         step_event(delivery, JOB_SUCCEEDED); /* by another owner, meanwhile */
     } else {
+        thaw(delivery, call->frozen);
         begin_effect(delivery);
     }
 }
 
 /* A worker that was frozen, or whose group was lost, may have lost its events without knowing: an effect is begun only
- * when Redis has just said that the event is ours. */
+ * when Redis has just said that the event is ours. A mail is frozen in the same step. */
 static void run_effect(struct delivery *delivery)
 {
-    if (pause_watch_holds(delivery->worker->pauses, actions_of(delivery)->items[delivery->job.effect])) {
+    enum action action = actions_of(delivery)->items[delivery->job.effect];
+    if (pause_watch_holds(delivery->worker->pauses, action)) {
         step_event(delivery, JOB_HELD);
-    } else {
-        read_ledger(delivery, on_confirmed);
+        return;
     }
+    buffer_wipe(&delivery->effect.mail);
+    delivery->effect = (struct effect_run){
+        .tools = &delivery->worker->tools,
+        .entry = delivery->entry,
+        .session = delivery->session,
+        .ended = on_effect_ended,
+    };
+    effect_prepare(action, &delivery->effect);
+    read_ledger(delivery, buffer_text(&delivery->effect.mail), on_confirmed);
 }
 
 static void on_recorded(struct lease_call *call, enum lease_outcome outcome)
@@ -480,6 +497,7 @@ static void forget(struct delivery *delivery)
     struct worker *worker = delivery->worker;
     /* Whoever still reports to it keeps it until then: see delivery_lose(). */
     session_free(delivery->session);
+    buffer_wipe(&delivery->effect.mail);
     free(delivery->entry);
     worker_forget(worker, delivery);
 }

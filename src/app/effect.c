@@ -2,6 +2,14 @@
 
 #include "effect_private.h"
 
+void effect_prepare(enum action action, struct effect_run *run)
+{
+    buffer_wipe(&run->mail);
+    if (action == ACTION_EMAIL) {
+        effect_email_prepare(run);
+    }
+}
+
 int effect_start(enum action action, struct effect_run *run, struct effect_result *result)
 {
     static int (*const starts[ACTIONS])(struct effect_run *, struct effect_result *) = {

@@ -48,22 +48,11 @@ static int fail(struct effect_result *result, int status)
     }
 }
 
-static int post(struct effect_run *run, const struct written_mail *written)
-{
-    struct mail mail = {
-        .from = text_of(written->from), .to = text_of(written->to), .message = buffer_text(&written->message)};
-    return mail_send(run->tools->mail, &mail, on_sent, run);
-}
+/* ---- what is frozen: the envelope, a line each, and the mail */
 
-int effect_email_start(struct effect_run *run, struct effect_result *result)
+static int write(const struct effect_run *run, struct buffer *out)
 {
     const struct session *session = run->session;
-    if (!session->email) {
-        return effect_fail(
-            result, EFFECT_PERMANENT, "no_email_address",
-            "the session has no e-mail address: give provided_details[email] when sessions are created, or take "
-            "email out of the actions");
-    }
     struct mail_order order = {
         .kind = run->entry->kind == EVENT_VERIFIED ? MAIL_VERIFIED : MAIL_REQUIRES_INPUT,
         .code = error_code_find(session->error_code),
@@ -75,7 +64,44 @@ int effect_email_start(struct effect_run *run, struct effect_result *result)
     };
     struct written_mail written;
     int status = mail_writer_write(run->tools->writer, &order, &written);
-    status = status == 0 ? post(run, &written) : status;
+    if (status == 0) {
+        buffer_append_format(out, "%s\n%s\n", written.from, written.to);
+        buffer_append(out, buffer_text(&written.message));
+        status = buffer_status(out);
+    }
     buffer_wipe(&written.message);
+    return status;
+}
+
+void effect_email_prepare(struct effect_run *run)
+{
+    if (run->session->email && write(run, &run->mail) != 0) {
+        buffer_wipe(&run->mail);
+    }
+}
+
+static int post(struct effect_run *run)
+{
+    struct mail mail = {.message = buffer_text(&run->mail)};
+    mail.from = text_cut(&mail.message, '\n');
+    mail.to = text_cut(&mail.message, '\n');
+    return mail_send(run->tools->mail, &mail, on_sent, run);
+}
+
+int effect_email_start(struct effect_run *run, struct effect_result *result)
+{
+    if (run->mail.length == 0 && !run->session->email) {
+        return effect_fail(
+            result, EFFECT_PERMANENT, "no_email_address",
+            "the session has no e-mail address: give provided_details[email] when sessions are created, or take "
+            "email out of the actions");
+    }
+    struct buffer discarded = {0};
+    int status = run->mail.length > 0 ? 0 : write(run, &discarded); /* says why there is none */
+    buffer_wipe(&discarded);
+    if (status == 0 && run->mail.length == 0) {
+        status = -ENOMEM; /* there was none a moment ago */
+    }
+    status = status == 0 ? post(run) : status;
     return status == 0 ? 0 : fail(result, status);
 }

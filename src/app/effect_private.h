@@ -3,6 +3,7 @@
 #include "app/effect.h"
 
 /* As effect_start(), one for each effect. */
+void effect_email_prepare(struct effect_run *run);
 int effect_email_start(struct effect_run *run, struct effect_result *result);
 int effect_onboarding_start(struct effect_run *run, struct effect_result *result);
 int effect_postgres_start(struct effect_run *run, struct effect_result *result);

@@ -47,6 +47,8 @@ static void read_ledger(struct lease_call *call, const redisReply *reply)
         const char *field = reply->element[i]->str;
         if (strncmp(field, "failed:", 7) == 0) {
             read_failure(call, field + 7, reply->element[i + 1]->str);
+        } else if (strcmp(field, "frozen") == 0) {
+            call->frozen = (struct text){.data = reply->element[i + 1]->str, .length = reply->element[i + 1]->len};
         } else {
             call->ledger.done |= bit_of(call, field);
         }
@@ -59,6 +61,7 @@ static void on_open(struct redis_call *redis_call, const redisReply *reply)
     struct lease_call *call = CONTAINER_OF(redis_call, struct lease_call, call);
     enum lease_outcome outcome = LEASE_UNKNOWN;
     call->ledger = (struct lease_ledger){0};
+    call->frozen = call->mail;
     call->handed_on = false;
     if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0) {
         outcome = outcomes[reply->element[0]->integer];
@@ -78,7 +81,8 @@ struct lease_keys {
     char waiting[KEY_MAXIMUM];
     char seen[KEY_MAXIMUM];
     char ledger[KEY_MAXIMUM];
-    struct text common[7]; /* events, retry, attempts, turn, waiting, seen, ledger */
+    char mail[KEY_MAXIMUM];
+    struct text common[8]; /* events, retry, attempts, turn, waiting, seen, ledger, mail */
 };
 
 static void make_keys(const struct lease *lease, struct lease_keys *made)
@@ -91,6 +95,7 @@ static void make_keys(const struct lease *lease, struct lease_keys *made)
     made->common[4] = keys_make(keys, "waiting", lease->entry->session, made->waiting);
     made->common[5] = keys_make(keys, "seen", lease->entry->event, made->seen);
     made->common[6] = keys_make(keys, "effects", lease->entry->event, made->ledger);
+    made->common[7] = keys_make(keys, "mail", lease->entry->event, made->mail);
 }
 
 #define COMMON_KEYS(made) (made).common[0], (made).common[1], (made).common[2], (made).common[3], (made).common[4]
@@ -102,17 +107,20 @@ int lease_open(const struct lease *lease, struct lease_call *call)
     char silence[24];
     make_keys(lease, &keys);
     (void)snprintf(silence, sizeof(silence), "%" PRIu64, lease->claim_after_ms);
-    struct text arguments[] = {COMMON_KEYS(keys),
-                               EVENT_KEYS(keys),
-                               TEXT(KEYS_GROUP),
-                               text_of(lease->consumer),
-                               lease->entry->id,
-                               text_of(silence),
-                               lease->needs_turn ? TEXT("1") : TEXT("0"),
-                               TEXT(LEDGER_KEEP_MS)};
+    struct text plain[] = {COMMON_KEYS(keys),
+                           EVENT_KEYS(keys),
+                           TEXT(KEYS_GROUP),
+                           text_of(lease->consumer),
+                           lease->entry->id,
+                           text_of(silence),
+                           lease->needs_turn ? TEXT("1") : TEXT("0"),
+                           TEXT(LEDGER_KEEP_MS)};
+    struct text freezing[] = {COMMON_KEYS(keys), EVENT_KEYS(keys), keys.common[7], plain[7],  plain[8],
+                              plain[9],          plain[10],        plain[11],      plain[12], call->mail};
+    bool freezes = call->mail.length > 0;
     call->call.callback = on_open;
-    return redis_script_call(queue_redis(lease->queue), &call->call, &script_open, 7, ARRAY_LENGTH(arguments),
-                             arguments);
+    return redis_script_call(queue_redis(lease->queue), &call->call, &script_open, freezes ? 8 : 7,
+                             freezes ? ARRAY_LENGTH(freezing) : ARRAY_LENGTH(plain), freezes ? freezing : plain);
 }
 
 /* ---- the others answer 1, 2 for "and the turn was handed on", or 0 for "lost" */
@@ -173,13 +181,16 @@ int lease_finish(const struct lease *lease, struct lease_call *call, const struc
     (void)snprintf(history, sizeof(history), "%" PRIu64, queue_history_ms(lease->queue));
     (void)snprintf(received, sizeof(received), "%" PRId64, lease->entry->received_ms);
     struct text arguments[] = {
-        COMMON_KEYS(keys),        EVENT_KEYS(keys),         text_of(queue_keys(lease->queue)->outcomes),
-        TEXT(KEYS_GROUP),         text_of(lease->consumer), lease->entry->id,
-        text_of(history),         lease->entry->event,      lease->entry->type,
-        lease->entry->session,    text_of(ending->user),    text_of(ending->status),
-        text_of(ending->outcome), text_of(ending->effects), text_of(received),
+        COMMON_KEYS(keys),        EVENT_KEYS(keys),
+        keys.common[7],           text_of(queue_keys(lease->queue)->outcomes),
+        TEXT(KEYS_GROUP),         text_of(lease->consumer),
+        lease->entry->id,         text_of(history),
+        lease->entry->event,      lease->entry->type,
+        lease->entry->session,    text_of(ending->user),
+        text_of(ending->status),  text_of(ending->outcome),
+        text_of(ending->effects), text_of(received),
     };
-    return call_script(lease, call, &script_finish, 8, ARRAY_LENGTH(arguments), arguments);
+    return call_script(lease, call, &script_finish, 9, ARRAY_LENGTH(arguments), arguments);
 }
 
 int lease_bury(const struct lease *lease, struct lease_call *call, const struct lease_ending *ending,
@@ -194,6 +205,7 @@ int lease_bury(const struct lease *lease, struct lease_call *call, const struct 
     struct text arguments[] = {
         COMMON_KEYS(keys),
         EVENT_KEYS(keys),
+        keys.common[7],
         text_of(queue_keys(lease->queue)->outcomes),
         text_of(queue_keys(lease->queue)->dead),
         TEXT(KEYS_GROUP),
@@ -211,7 +223,7 @@ int lease_bury(const struct lease *lease, struct lease_call *call, const struct 
         text_of(fault->error),
         text_of(number),
     };
-    return call_script(lease, call, &script_bury, 9, ARRAY_LENGTH(arguments), arguments);
+    return call_script(lease, call, &script_bury, 10, ARRAY_LENGTH(arguments), arguments);
 }
 
 /* Without a fault it is a hand-back, which counts as no try. */

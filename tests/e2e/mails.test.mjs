@@ -9,7 +9,7 @@ import { describe, test } from 'node:test';
 import { simpleParser } from 'mailparser';
 
 import { run } from '../lib/identihook.mjs';
-import { World } from '../lib/world.mjs';
+import { World, key } from '../lib/world.mjs';
 
 /** A folder with these files, which goes with the test. */
 async function templates(t, files) {
@@ -136,6 +136,68 @@ describe('a mail', { concurrency: 8 }, () => {
     const { code, stderr } = await world.run(['serve'], { IDENTIHOOK_MAIL_TEMPLATES: '/nowhere/at/all' });
     assert.equal(code, 2, stderr);
     assert.match(stderr, /\/nowhere\/at\/all: cannot be read: No such file/);
+  });
+});
+
+describe('a mail that is tried again', { concurrency: 8 }, () => {
+  const unconfirmed = { stage: 'data', drop: true };
+
+  /** The whole mails that the server got and did not answer, until it takes one. */
+  function watch(world) {
+    const raws = [];
+    world.smtp.arrived.listen(({ raw }) => raws.push(raw));
+    return raws;
+  }
+
+  test('is the same to the byte, whatever has changed meanwhile', async (t) => {
+    const folder = await templates(t, { 'verified.txt': 'The first.\n' });
+    const world = await World.open(t, {
+      settings: { IDENTIHOOK_MAIL_TEMPLATES: folder, IDENTIHOOK_RETRY_BASE: '1s', IDENTIHOOK_RETRY_CAP: '1s' },
+    });
+    const { session, event } = world.pair('verified');
+    const first = session.provided_details.email;
+    const raws = watch(world);
+    world.smtp.fail({ ...unconfirmed, times: 2 });
+    await world.deliver(event);
+    await world.smtp.refused.atLeast(1);
+    await write(folder, { 'verified.txt': 'The second.\n' });
+    world.program.child.signal('SIGHUP');
+    await world.program.logs.first(({ message }) => message === 'mail templates reloaded');
+    session.provided_details.email = 'another@person.example';
+    assert.equal((await world.outcome(event)).outcome, 'done');
+    assert.equal(raws.length, 3);
+    assert.deepEqual(new Set(raws).size, 1);
+    const [mail] = world.smtp.mails.items;
+    assert.equal(mail.text, 'The first.');
+    assert.deepEqual(mail.envelope.to, [first]);
+    assert.equal(await world.redis.call('EXISTS', key(`mail:${event.id}`)), 0);
+  });
+
+  test('is the same when another worker sends it', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_SMTP_TIMEOUT: '30s' } });
+    const { session, event } = world.pair('verified');
+    const raws = watch(world);
+    world.smtp.fail({ stage: 'data', delay: 3_000, drop: true });
+    await world.deliver(event);
+    await world.smtp.refused.atLeast(1);
+    assert.equal(await world.redis.call('EXISTS', key(`mail:${event.id}`)), 1);
+    await world.program.kill();
+    await new Promise((resolve) => setTimeout(resolve, 1000)); // so that its date would be another
+    await world.start();
+    assert.equal((await world.outcome(event)).outcome, 'done');
+    assert.equal(world.mailsTo(session).length, 1);
+    assert.equal(raws.length, 2);
+    assert.equal(raws[0], raws[1]);
+  });
+
+  test('is not kept beyond the event, not even that of a dead one', async (t) => {
+    const world = await World.open(t);
+    const { session, event } = world.pair('verified');
+    world.smtp.fail({ stage: 'rcpt', code: 550, times: Infinity });
+    await world.deliver(event);
+    assert.equal((await world.outcome(event)).outcome, 'dead');
+    assert.equal(await world.redis.call('EXISTS', key(`mail:${event.id}`)), 0);
+    assert.equal(world.mailsTo(session).length, 0);
   });
 });
 

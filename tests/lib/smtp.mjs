@@ -18,6 +18,7 @@ import { Journal, pause } from './wait.mjs';
  */
 export class Smtp {
   mails = new Journal('mails');
+  arrived = new Journal('mails that came whole, whatever was answered');
   refused = new Journal('refused mails');
   #faults = [];
   #server;
@@ -78,6 +79,7 @@ export class Smtp {
     const chunks = [];
     for await (const chunk of stream) chunks.push(chunk);
     const raw = Buffer.concat(chunks);
+    this.arrived.add({ raw: raw.toString() });
     const mail = await simpleParser(raw);
     await this.#stage('data', session, (error) => {
       if (!error) {

@@ -530,11 +530,13 @@ struct operation {
     struct lease_call call;
     bool ended;
     enum lease_outcome outcome;
+    char frozen[64];
 };
 
 static void on_operation(struct lease_call *call, enum lease_outcome outcome)
 {
     struct operation *operation = CONTAINER_OF(call, struct operation, call);
+    (void)snprintf(operation->frozen, sizeof(operation->frozen), "%.*s", TEXT_ARGUMENTS(call->frozen));
     operation->ended = true;
     operation->outcome = outcome;
 }
@@ -1105,6 +1107,43 @@ START_TEST(the_ledger_of_a_finished_event_is_kept_for_the_history_and_that_of_a_
 }
 END_TEST
 
+static const char *freeze(const struct lease *lease, const char *mail)
+{
+    static struct operation operation;
+    operation = (struct operation){.call = {.callback = on_operation, .mail = text_of(mail)}};
+    ck_assert_int_eq(lease_open(lease, &operation.call), 0);
+    TURN_UNTIL(operation.ended);
+    return operation.outcome == LEASE_DONE ? operation.frozen : NULL;
+}
+
+START_TEST(a_mail_is_frozen_once_and_kept_until_its_event_ends)
+{
+    static const struct job_fault fault = {.reason = "x", .error = "y"};
+    struct taken taken;
+    struct operation operation;
+    struct lease leases[2];
+    take_leases(&taken, "me", leases, 2);
+    leases[0].needs_turn = leases[1].needs_turn = false;
+    open_ledger(&operation, &leases[0]);
+    ck_assert_int_eq(ask("EXISTS {test}:mail:evt_1"), 0);
+    ck_assert_str_eq(freeze(&leases[0], "the first"), "the first");
+    ck_assert_str_eq(freeze(&leases[1], "the other's"), "the other's");
+    ck_assert_int_gt(ask("PTTL {test}:mail:evt_1"), 86400000);
+    OPERATE(operation, lease_retry(&leases[0], &operation.call, 0, &fault_of_a_try));
+    ck_assert_ptr_null(freeze(&leases[0], "of a stranger"));
+    free_entry(&leases[0]);
+    leases[0] = lease_of(take(&taken, inbox_due), "me");
+    ck_assert_str_eq(freeze(&leases[0], "a later one"), "the first");
+    OPERATE(operation, lease_finish(&leases[0], &operation.call, &ending));
+    OPERATE(operation, lease_bury(&leases[1], &operation.call, &ending, &fault, 1));
+    ck_assert_int_eq(ask("EXISTS {test}:mail:evt_1 {test}:mail:evt_2"), 0);
+    ck_assert_ptr_null(freeze(&leases[0], "too late"));
+    ck_assert_int_eq(ask("EXISTS {test}:mail:evt_1"), 0);
+    free_entry(&leases[0]);
+    end_lease(&leases[1], &taken);
+}
+END_TEST
+
 /* ---- trimming */
 
 struct trimming {
@@ -1416,6 +1455,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, a_finished_event_is_not_carried_out_again_when_the_group_is_made_anew);
     tcase_add_test(tests, a_finished_event_that_is_added_again_on_purpose_is_carried_out);
     tcase_add_test(tests, the_ledger_of_a_finished_event_is_kept_for_the_history_and_that_of_a_dead_one_for_ever);
+    tcase_add_test(tests, a_mail_is_frozen_once_and_kept_until_its_event_ends);
     tcase_add_test(tests, what_has_ended_is_taken_away_and_nothing_else);
     tcase_add_test(tests, very_many_are_taken_away_in_steps);
     tcase_add_test(tests, nothing_is_taken_away_that_another_group_has_not_acknowledged);

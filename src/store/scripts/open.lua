@@ -1,9 +1,11 @@
 -- Begins on an event, or goes on with it: takes its session's turn, gives a sign of life, and tells what earlier tries have left.
 -- uses: turn
--- KEYS: events, retry, attempts, turn:SESSION, waiting:SESSION, seen:EVENT, effects:EVENT.
--- ARGV: group, consumer, id, ms after which a silent owner loses its events, whether the turn is needed (0 or 1), ms to keep the ledger.
+-- KEYS: events, retry, attempts, turn:SESSION, waiting:SESSION, seen:EVENT, effects:EVENT, and, to freeze a mail, mail:EVENT.
+-- ARGV: group, consumer, id, ms after which a silent owner loses its events, whether the turn is needed (0 or 1), ms to keep the
+-- ledger, the mail.
 -- { 0 }: this consumer does not own the event any more. { 2 }: another event of the session is in process; this one waits.
 -- { 3 }: it was finished before; it is acknowledged. { 1, failed tries, deliveries in a row, ledger field, value ... }: it is ours.
+-- A mail that was frozen before is among the fields, as "frozen"; else this one is, from now on.
 local group, consumer, id, silence = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local pending = redis.call('XPENDING', KEYS[1], group, id, id, 1, consumer)
 if #pending == 0 then
@@ -48,5 +50,10 @@ redis.call('PEXPIRE', KEYS[7], ARGV[6])
 local result = { 1, tonumber(redis.call('HGET', KEYS[3], id) or 0), pending[1][4] }
 for _, text in ipairs(redis.call('HGETALL', KEYS[7])) do
     result[#result + 1] = text
+end
+if KEYS[8] and not redis.call('SET', KEYS[8], ARGV[7], 'NX', 'PX', ARGV[6]) then
+    result[#result + 1] = 'frozen'
+    result[#result + 1] = redis.call('GET', KEYS[8])
+    redis.call('PEXPIRE', KEYS[8], ARGV[6])
 end
 return result
