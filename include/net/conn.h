@@ -19,6 +19,11 @@ struct conn_handler {
     /* Answer it with conn_answer(), exactly once, now or later; or be told that the client has gone. */
     void (*on_request)(void *context, struct conn *conn, const struct http_request *request);
 
+    /* A client waits for "100 Continue" (RFC 9110 section 10.1.1) before it sends the body of this request, whose head
+     * is whole: is the body of any use? If not, the request goes to on_request() without it, and the connection closes
+     * after the answer. */
+    bool (*wants_body)(void *context, const struct http_request *request);
+
     /* The client went away before its answer: forget `conn`. `waiting` is what conn_set_waiting() was given. */
     void (*on_gone)(void *context, struct conn *conn, void *waiting);
 

@@ -190,6 +190,13 @@ static void on_request(void *context, struct conn *conn, const struct http_reque
     conn_answer(conn, &answer);
 }
 
+static bool wants_body(void *context, const struct http_request *request)
+{
+    (void)context;
+    (void)request;
+    return false;
+}
+
 static void on_gone(void *context, struct conn *conn, void *waiting)
 {
     (void)context;
@@ -197,7 +204,7 @@ static void on_gone(void *context, struct conn *conn, void *waiting)
     (void)waiting; /* every request is answered at once */
 }
 
-const struct conn_handler admin_handler = {.on_request = on_request, .on_gone = on_gone};
+const struct conn_handler admin_handler = {.on_request = on_request, .wants_body = wants_body, .on_gone = on_gone};
 
 void admin_free(struct admin *admin)
 {

@@ -68,6 +68,12 @@ static void on_request(void *context, struct conn *conn, const struct http_reque
     }
 }
 
+static bool wants_body(void *context, const struct http_request *request)
+{
+    const struct route *route = find(context, request->path);
+    return route && allows(route, text_of(request->method));
+}
+
 static void on_gone(void *context, struct conn *conn, void *waiting)
 {
     struct waiter *waiter = waiting;
@@ -84,4 +90,5 @@ static void on_refused(void *context, struct conn *conn, const struct http_fault
     reply_note(router->replies, conn, &(struct reply){.answer = answer_of_code(fault->code)});
 }
 
-const struct conn_handler router_handler = {.on_request = on_request, .on_gone = on_gone, .on_refused = on_refused};
+const struct conn_handler router_handler = {
+    .on_request = on_request, .wants_body = wants_body, .on_gone = on_gone, .on_refused = on_refused};

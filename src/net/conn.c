@@ -372,6 +372,20 @@ static void send_continue(struct conn *conn)
     }
 }
 
+/* Invites the body that the client holds back. False when nobody wants it: the request has been handed over as it is.
+ */
+static bool invite_body(struct conn *conn)
+{
+    const struct listener_options *options = &conn->listener->options;
+    bool wanted = options->handler->wants_body(options->context, &conn->incoming->request);
+    if (wanted) {
+        send_continue(conn);
+    } else {
+        hand_over(conn); /* incomplete, so its connection is not kept alive */
+    }
+    return wanted;
+}
+
 static bool begin_request(struct conn *conn)
 {
     struct listener *listener = conn->listener;
@@ -435,8 +449,8 @@ static size_t feed_once(struct conn *conn, const char *data, size_t length)
         return length;
     case HTTP_MORE:
     default:
-        if (http_wants_continue(request)) {
-            send_continue(conn);
+        if (http_wants_continue(request) && !invite_body(conn)) {
+            return length;
         }
         if (conn->stage != (request->head_done ? CONN_BODY : CONN_HEAD)) {
             conn_move(conn, request->head_done ? CONN_BODY : CONN_HEAD);

@@ -452,6 +452,25 @@ describe('a connection', { concurrency: 8 }, () => {
     raw.close();
   });
 
+  test('is answered without being let go on when there is nothing for it here', async (t) => {
+    const world = await openIngest(t);
+    const asking = { Expect: '100-continue', 'Content-Length': '1000' };
+    const lost = [
+      [404, head(new URL('/elsewhere', world.program.url), asking)],
+      [405, head(world.program.url, asking, { method: 'PUT' })],
+      [404, head(new URL('/elsewhere', world.program.admin), asking, { method: 'GET' }), world.program.admin],
+      [405, head(new URL('/metrics', world.program.admin), asking), world.program.admin],
+    ];
+    for (const [status, bytes, url = world.program.url] of lost) {
+      const raw = await RawSocket.open(url);
+      raw.send(bytes);
+      const answer = await raw.answer();
+      assert.deepEqual([answer.status, answer.headers.connection], [status, 'close']);
+      raw.send('x'.repeat(1000)); // in vain, and without a reset
+      await raw.closing();
+    }
+  });
+
   test('is closed after the answer when the client wants it, and with HTTP/1.0', async (t) => {
     const world = await openIngest(t);
     const event = composeEvent('verified');
