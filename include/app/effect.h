@@ -10,13 +10,14 @@
 #include "net/mail.h"
 #include "net/postgres.h"
 #include "store/entry.h"
+#include "store/erasure.h"
 #include "store/verification.h"
 #include "stripe/session.h"
 
 /*
  * What an event sets off outside: a mail, an update of the onboarding service, a row in PostgreSQL. Each effect carries
  * something by which its receiver can tell that it has seen it before: the Message-ID, the Idempotency-Key, the event's
- * id in PostgreSQL's ledger.
+ * id in PostgreSQL's ledger. Erasing what is held about a session is one, too, and may be repeated as such.
  */
 enum effect_outcome { EFFECT_DONE, EFFECT_TRANSIENT, EFFECT_PERMANENT };
 
@@ -29,6 +30,7 @@ struct effect_result {
 /* What effects work with; one per loop. */
 struct effect_tools {
     const struct settings *settings;
+    struct queue *queue;
     struct fetcher *fetcher;
     struct mail_outlet *mail;   /* NULL without SMTP_URL */
     struct mail_writer *writer; /* NULL without SMTP_URL */
@@ -43,7 +45,9 @@ struct effect_run {
     void (*ended)(struct effect_run *run, const struct effect_result *result);
     struct buffer mail;  /* filled by effect_prepare(); replaced by the caller with what was frozen */
     struct fetch *fetch; /* the effect's own, this and the next */
+    bool erasing;
     bool recording;
+    struct erasure erasure;
     struct verification_call verification;
 };
 

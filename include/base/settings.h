@@ -32,9 +32,10 @@ struct webhook_secret {
 enum access_log_mode { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
 enum livemode_filter { LIVEMODE_ANY, LIVEMODE_LIVE, LIVEMODE_TEST };
 
-enum action { ACTION_EMAIL, ACTION_ONBOARDING, ACTION_POSTGRES, ACTIONS };
+/* What an event sets off. The last is not to be chosen: a redaction sets it off. */
+enum action { ACTION_EMAIL, ACTION_ONBOARDING, ACTION_POSTGRES, ACTION_ERASE, ACTIONS };
 
-/* "email", "onboarding", "postgres". */
+/* "email", "onboarding", "postgres", "erase". */
 extern const char *const action_names[ACTIONS];
 
 struct action_list {

@@ -37,4 +37,5 @@ int preview_run(int argc, char **argv);
 int verify_run(int argc, char **argv);
 int health_run(int argc, char **argv);
 int migrate_run(int argc, char **argv);
+int redact_run(int argc, char **argv);
 int version_run(int argc, char **argv);

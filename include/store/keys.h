@@ -11,7 +11,7 @@
  *   {NS}:events           stream  every event, as received; the group "identihook" is ours
  *   {NS}:outcomes         stream  how each ended
  *   {NS}:dead             stream  those that could not be carried to their outcome
- *   {NS}:acts             stream  what operators did: replay, discard, pause, resume; who, when and why
+ *   {NS}:acts             stream  what operators did: replay, discard, redact, pause, resume; who, when and why
  *   {NS}:seen:EVENT       string  the event was received, and when (ms since 1970); negative: it was finished or
  *                                 buried, and when. A younger entry of the stream, of a replay, is carried out all the
  *                                 same. Kept for the dedupe window

@@ -40,8 +40,8 @@ struct verification_result {
     const char *reason; /* REFUSED, DEFERRED: a word for counting, "postgres_…" */
     const char *error;  /* and a sentence with the remedy */
     uint64_t retry_after_ms;
-    int64_t ledger_rows; /* erase: how many ledger rows were erased, */
-    int64_t rows;        /*        and whether there was a row that held something (1 or 0) */
+    int64_t ledger_rows; /* erase, find: how many ledger rows were there, */
+    int64_t rows;        /*              and whether there was a row that held something (1 or 0) */
 };
 
 #define VERIFICATION_VALUES 14
@@ -61,6 +61,9 @@ MUST_CHECK int verification_record(struct postgres *postgres, struct verificatio
 
 /* Erases all that is held about a session but for the fact that it was erased, and tells who listens. As above. */
 MUST_CHECK int verification_erase(struct postgres *postgres, struct verification_call *call, struct text session);
+
+/* Only counts what verification_erase() would erase. */
+MUST_CHECK int verification_find(struct postgres *postgres, struct verification_call *call, struct text session);
 
 /* The callback will not run. */
 void verification_abandon(struct postgres *postgres, struct verification_call *call);

@@ -48,6 +48,10 @@ static void step_event(struct delivery *delivery, enum job_event event)
 
 static const struct action_list *actions_of(const struct delivery *delivery)
 {
+    static const struct action_list of_redaction = {.count = 1, .items = {ACTION_ERASE}};
+    if (delivery->entry->kind == EVENT_REDACTED) {
+        return &of_redaction;
+    }
     const struct settings *settings = delivery->worker->options.settings;
     return delivery->entry->kind == EVENT_VERIFIED ? &settings->actions_verified : &settings->actions_requires_input;
 }
@@ -126,7 +130,8 @@ static bool holds(struct delivery *delivery, enum lease_outcome outcome)
 static bool acts(const struct delivery *delivery)
 {
     bool noted = session_desk_is_wanted(delivery->worker->options.settings);
-    return decision_is_needed(delivery->entry->kind) && (actions_of(delivery)->count > 0 || noted);
+    bool wanted = decision_is_needed(delivery->entry->kind) && (actions_of(delivery)->count > 0 || noted);
+    return wanted || delivery->entry->kind == EVENT_REDACTED;
 }
 
 /* The first effect that is left and is paused; ACTIONS when there is none. */
@@ -211,7 +216,7 @@ static void act_on_session(struct delivery *delivery)
                            : delivery->ledger.failed & bit ? JOB_EFFECT_FAILED
                                                            : JOB_EFFECT_TODO;
     }
-    if (decision_make(delivery->entry->kind, delivery->session) == DECISION_SUPERSEDED) {
+    if (delivery->session && decision_make(delivery->entry->kind, delivery->session) == DECISION_SUPERSEDED) {
         input.event = JOB_SUPERSEDED;
     }
     step(delivery, &input);
@@ -386,8 +391,10 @@ static void record_effect(struct delivery *delivery)
 static const char *status_of(const struct delivery *delivery)
 {
     /* Without a fetch, the kind of the event tells the status. */
-    static const char *const statuses[EVENT_KINDS] = {
-        [EVENT_CREATED] = "requires_input", [EVENT_PROCESSING] = "processing", [EVENT_CANCELED] = "canceled"};
+    static const char *const statuses[EVENT_KINDS] = {[EVENT_CREATED] = "requires_input",
+                                                      [EVENT_PROCESSING] = "processing",
+                                                      [EVENT_CANCELED] = "canceled",
+                                                      [EVENT_REDACTED] = "redacted"};
     return delivery->session ? delivery->session->status_text : statuses[delivery->entry->kind];
 }
 
@@ -508,7 +515,11 @@ static void perform(struct delivery *delivery)
 {
     switch (delivery->order.action) {
     case JOB_FETCH:
-        look_up(delivery);
+        if (delivery->entry->kind == EVENT_REDACTED) {
+            act_on_session(delivery); /* of which nothing is needed */
+        } else {
+            look_up(delivery);
+        }
         break;
     case JOB_ACT:
         run_effect(delivery);

@@ -16,15 +16,21 @@ int effect_start(enum action action, struct effect_run *run, struct effect_resul
         [ACTION_EMAIL] = effect_email_start,
         [ACTION_ONBOARDING] = effect_onboarding_start,
         [ACTION_POSTGRES] = effect_postgres_start,
+        [ACTION_ERASE] = effect_erase_start,
     };
     *result = (struct effect_result){0};
     run->fetch = NULL;
     run->recording = false;
+    run->erasing = false;
     return starts[action](run, result);
 }
 
 bool effect_abandon(struct effect_run *run)
 {
+    if (run->erasing) {
+        erasure_stop(&run->erasure); /* it ends with Redis's next answer */
+        return false;
+    }
     if (run->recording) {
         verification_abandon(run->tools->postgres, &run->verification);
         run->recording = false;

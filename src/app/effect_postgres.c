@@ -3,16 +3,23 @@
 #include "base/clock.h"
 #include "effect_private.h"
 
+void effect_judge_row(const struct verification_result *row, struct effect_result *result)
+{
+    result->outcome = row->outcome == VERIFICATION_REFUSED    ? EFFECT_PERMANENT
+                      : row->outcome == VERIFICATION_DEFERRED ? EFFECT_TRANSIENT
+                                                              : EFFECT_DONE;
+    if (result->outcome != EFFECT_DONE) {
+        result->retry_after_ms = row->retry_after_ms;
+        job_fault_set(&result->fault, row->reason, "%s", row->error);
+    }
+}
+
 static void on_recorded(struct verification_call *call, const struct verification_result *recorded)
 {
     struct effect_run *run = CONTAINER_OF(call, struct effect_run, verification);
     struct effect_result result = {.outcome = EFFECT_DONE};
     run->recording = false;
-    if (recorded->outcome == VERIFICATION_REFUSED || recorded->outcome == VERIFICATION_DEFERRED) {
-        result.outcome = recorded->outcome == VERIFICATION_REFUSED ? EFFECT_PERMANENT : EFFECT_TRANSIENT;
-        result.retry_after_ms = recorded->retry_after_ms;
-        job_fault_set(&result.fault, recorded->reason, "%s", recorded->error);
-    }
+    effect_judge_row(recorded, &result);
     run->ended(run, &result);
 }
 

@@ -461,6 +461,7 @@ int worker_open(uv_loop_t *loop, const struct worker_options *options, struct wo
     }
     worker->tools = (struct effect_tools){
         .settings = options->settings,
+        .queue = options->queue,
         .fetcher = worker->fetcher,
         .mail = worker->mail,
         .writer = options->writer,

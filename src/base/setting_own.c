@@ -268,14 +268,14 @@ int setting_actions(const struct setting *setting, struct settings *settings, st
     while (value.length > 0) {
         struct text word = text_trim(text_cut(&value, ','));
         enum action action = 0;
-        while (action < ACTIONS && !text_equal(word, text_of(action_names[action]))) {
+        while (action < ACTION_ERASE && !text_equal(word, text_of(action_names[action]))) {
             action++;
         }
         bool again = false;
         for (size_t i = 0; i < list->count; i++) {
             again = again || list->items[i] == action;
         }
-        if (action == ACTIONS) {
+        if (action == ACTION_ERASE) {
             *fault = "is not a list of email, onboarding, postgres";
         } else if (again) {
             *fault = "names an action twice";

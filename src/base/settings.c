@@ -14,8 +14,10 @@
 
 #define STEPS_MAXIMUM 3 /* a typing error; what is further away is another name */
 
-const char *const action_names[ACTIONS] = {
-    [ACTION_EMAIL] = "email", [ACTION_ONBOARDING] = "onboarding", [ACTION_POSTGRES] = "postgres"};
+const char *const action_names[ACTIONS] = {[ACTION_EMAIL] = "email",
+                                           [ACTION_ONBOARDING] = "onboarding",
+                                           [ACTION_POSTGRES] = "postgres",
+                                           [ACTION_ERASE] = "erase"};
 
 static void add_fault(struct buffer *faults, const struct setting *setting, const char *fault)
 {
@@ -180,7 +182,7 @@ static void resolve_actions(const struct settings *settings, struct action_list 
                                                  [ACTION_ONBOARDING] = "IDENTIHOOK_ONBOARDING_URL",
                                                  [ACTION_POSTGRES] = "DATABASE_URL"};
     if (!list->given) {
-        for (enum action action = 0; action < ACTIONS; action++) {
+        for (enum action action = 0; action < ACTION_ERASE; action++) {
             if (action_is_possible(settings, action)) {
                 list->items[list->count++] = action;
             }

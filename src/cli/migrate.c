@@ -6,7 +6,6 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/configuration.h"
-#include "net/postgres_library.h"
 #include "store/schema.h"
 
 #define MIGRATE_TIMEOUT_MS 600000 /* making an index on a large table takes time */
@@ -81,17 +80,6 @@ static int migrate(struct settings *settings)
     return status < 0 ? COMMAND_USAGE : migration.status;
 }
 
-static int open_library(void)
-{
-    struct buffer fault = {0};
-    int status = postgres_library_open(&fault);
-    if (status != 0) {
-        (void)fprintf(stderr, "identihook: %s\n", fault.data ? fault.data : "out of memory");
-    }
-    buffer_free(&fault);
-    return status == 0 ? 0 : COMMAND_FAILED;
-}
-
 int migrate_run(int argc, char **argv)
 {
     struct argument options[] = {
@@ -121,7 +109,7 @@ int migrate_run(int argc, char **argv)
                     stderr);
         status = COMMAND_USAGE;
     }
-    status = status == 0 ? open_library() : status;
+    status = status == 0 ? configuration_open_postgres() : status;
     status = status == 0 ? migrate(&settings) : status;
     settings_free(&settings);
     return status;

@@ -32,6 +32,10 @@ struct redis_script script_discard = {.name = "discard", .source = discard_scrip
 struct redis_script script_watermark_begin = {.name = "watermark_begin", .source = watermark_begin_script};
 struct redis_script script_watermark_keep = {.name = "watermark_keep", .source = watermark_keep_script};
 
+struct redis_script script_turn_take = {.name = "turn_take", .source = turn_take_script};
+struct redis_script script_turn_give = {.name = "turn_give", .source = turn_give_script};
+struct redis_script script_erase = {.name = "erase", .source = erase_script};
+
 static struct redis_script *const scripts[] = {
     &script_put,   &script_due,  &script_claim,     &script_renew, &script_open, &script_record,  &script_finish,
     &script_retry, &script_bury, &script_surrender, &script_trim,  &script_rate, &script_backlog,
@@ -39,9 +43,9 @@ static struct redis_script *const scripts[] = {
 
 /* For operators, for creating sessions, and now and then: prepared, but not loaded by every connection. The first call
  * sends the source. */
-static struct redis_script *const rare_scripts[] = {&script_search,          &script_rate_slow,      &script_trace,
-                                                    &script_watermark_begin, &script_watermark_keep, &script_pace,
-                                                    &script_admit,           &script_enrol,          &script_note};
+static struct redis_script *const rare_scripts[] = {
+    &script_search, &script_rate_slow, &script_trace, &script_watermark_begin, &script_watermark_keep, &script_pace,
+    &script_admit,  &script_enrol,     &script_note,  &script_turn_take,       &script_turn_give,      &script_erase};
 
 static const struct redis_script *table[sizeof(scripts) / sizeof(scripts[0]) + 1];
 

@@ -30,6 +30,9 @@ extern struct redis_script script_control_resume;
 extern struct redis_script script_hold;
 extern struct redis_script script_watermark_begin;
 extern struct redis_script script_watermark_keep;
+extern struct redis_script script_turn_take;
+extern struct redis_script script_turn_give;
+extern struct redis_script script_erase;
 
 /* All of them, ending with NULL; their digests are computed on the first call, in whichever thread that is. */
 const struct redis_script *const *script_table(void);

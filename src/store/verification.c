@@ -15,6 +15,11 @@
 static const struct postgres_statement record_statement = {.name = "identihook_record", .sql = verification_record_sql};
 static const struct postgres_statement erase_statement = {.name = "identihook_erase", .sql = verification_erase_sql};
 
+static const struct postgres_statement find_statement = {
+    .name = "identihook_find",
+    .sql = "SELECT (SELECT count(*) FROM identihook_effects WHERE session = $1::text),"
+           " (SELECT count(*) FROM identity_verifications WHERE session = $1::text AND redacted_at IS NULL)"};
+
 /* ---- what PostgreSQL's errors mean */
 
 struct meaning {
@@ -189,13 +194,24 @@ int verification_record(struct postgres *postgres, struct verification_call *cal
     return start(postgres, call, &record_statement, values.count);
 }
 
-int verification_erase(struct postgres *postgres, struct verification_call *call, struct text session)
+static int ask_by_session(struct postgres *postgres, struct verification_call *call,
+                          const struct postgres_statement *statement, struct text session)
 {
     struct values values = {.call = call};
     call->bytes = (struct buffer){0};
     add_text(&values, session);
     point_at(&values);
-    return start(postgres, call, &erase_statement, values.count);
+    return start(postgres, call, statement, values.count);
+}
+
+int verification_erase(struct postgres *postgres, struct verification_call *call, struct text session)
+{
+    return ask_by_session(postgres, call, &erase_statement, session);
+}
+
+int verification_find(struct postgres *postgres, struct verification_call *call, struct text session)
+{
+    return ask_by_session(postgres, call, &find_statement, session);
 }
 
 void verification_abandon(struct postgres *postgres, struct verification_call *call)

@@ -7,8 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 
+import { freePort } from '../lib/http_client.mjs';
 import { run } from '../lib/identihook.mjs';
-import { Postgres, freePort } from '../lib/postgres.mjs';
+import { Postgres } from '../lib/postgres.mjs';
 import { until } from '../lib/wait.mjs';
 import { World, composeEvent, key } from '../lib/world.mjs';
 

@@ -3,13 +3,13 @@
 
 import { execFileSync } from 'node:child_process';
 import { chown, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import pg from 'pg';
 
 import { Child } from './child.mjs';
+import { freePort } from './http_client.mjs';
 import { token } from './stripe_api.mjs';
 import { Journal, before, until } from './wait.mjs';
 
@@ -34,14 +34,6 @@ async function own(path) {
 async function programs() {
   const versions = (await readdir(FOLDER)).map(Number).filter(Boolean);
   return join(FOLDER, String(Math.max(...versions)), 'bin');
-}
-
-export async function freePort() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 /** One database, with a user who owns it. */

@@ -208,6 +208,25 @@ export class RedisServer {
     return pairs(await this.call('HGETALL', key));
   }
 
+  /** Every key with its whole value, as one text; a stream's entries each on a line of their own. */
+  async dump() {
+    const read = {
+      string: (name) => this.call('GET', name),
+      hash: (name) => this.call('HGETALL', name),
+      zset: (name) => this.call('ZRANGE', name, 0, -1, 'WITHSCORES'),
+      stream: (name) => this.call('XRANGE', name, '-', '+'),
+      list: (name) => this.call('LRANGE', name, 0, -1),
+      set: (name) => this.call('SMEMBERS', name),
+    };
+    const lines = [];
+    for (const name of (await this.call('KEYS', '*')).sort()) {
+      const type = await this.call('TYPE', name);
+      const value = await read[type]?.(name);
+      for (const part of type === 'stream' ? value : [value]) lines.push(`${name} ${JSON.stringify(part)}`);
+    }
+    return lines.join('\n');
+  }
+
   /** The journal of a stream's entries, from the first on. */
   follow(key) {
     const follower = new Follower(this.socket, key);

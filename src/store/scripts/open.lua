@@ -19,23 +19,12 @@ if mark < 0 and milliseconds(id) <= -mark then
     return { 3, hand_on(id, KEYS[4], KEYS[5], KEYS[2], now) }
 end
 
--- Whoever has shown itself lately may be at work without the group's knowing, when that was made anew.
-local function is_alive(holder, owner)
-    return owner ~= '' and redis.call('PTTL', KEYS[4]) > KEEP - silence / 2
-end
-
--- An event that has the turn is pending, or has just been handed it and is due. Otherwise it was lost with its entry.
-local function is_coming(holder)
-    local due = redis.call('ZSCORE', KEYS[2], holder)
-    return #redis.call('XPENDING', KEYS[1], group, holder, holder, 1) == 1 or (due and tonumber(due) <= now)
-end
-
 if ARGV[5] == '1' then
     local holder, owner = string.match(redis.call('GET', KEYS[4]) or '', '^(%S*) ?(.*)$')
-    if holder == id and owner ~= consumer and is_alive(holder, owner) then
+    if holder == id and owner ~= consumer and is_alive(KEYS[4], owner, silence) then
         return { 0 } -- pending it stays, and is claimed when that one has fallen silent
     end
-    if holder ~= '' and holder ~= id and (is_alive(holder, owner) or is_coming(holder)) then
+    if holder ~= '' and holder ~= id and (is_alive(KEYS[4], owner, silence) or is_coming(KEYS[1], KEYS[2], group, holder, now)) then
         redis.call('ZADD', KEYS[2], whole(now + silence), id) -- at the latest: should its turn never be given on
         redis.call('ZADD', KEYS[5], milliseconds(id), id)
         redis.call('PEXPIRE', KEYS[5], KEEP)

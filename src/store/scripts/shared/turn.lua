@@ -3,6 +3,9 @@
 -- It is set anew with each sign of life; when the whole fleet is gone for KEEP, it goes by itself.
 local KEEP = 86400000
 
+-- In the place of ID for one who takes a turn without being an event.
+local NOBODY = '0-0'
+
 local function now_ms()
     local time = redis.call('TIME')
     return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -18,6 +21,17 @@ end
 
 local function owns(events, group, consumer, id)
     return #redis.call('XPENDING', events, group, id, id, 1, consumer) == 1
+end
+
+-- Whoever has shown itself lately may be at work without the group's knowing, when that was made anew.
+local function is_alive(turn, owner, silence)
+    return owner ~= '' and redis.call('PTTL', turn) > KEEP - silence / 2
+end
+
+-- An event that has the turn is pending, or has just been handed it and is due. Otherwise it was lost with its entry.
+local function is_coming(events, retry, group, holder, now)
+    local due = redis.call('ZSCORE', retry, holder)
+    return #redis.call('XPENDING', events, group, holder, holder, 1) == 1 or (due and tonumber(due) <= now)
 end
 
 -- Takes the turn from event `id`, if it has it, and hands it to the first event that waits for it, which becomes due at once.
