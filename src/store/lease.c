@@ -150,10 +150,13 @@ static int record(const struct lease *lease, struct lease_call *call, const char
 {
     const struct keys *keys = queue_keys(lease->queue);
     char ledger[KEY_MAXIMUM];
+    char history[24];
+    (void)snprintf(history, sizeof(history), "%" PRIu64, queue_history_ms(lease->queue));
     struct text arguments[] = {text_of(keys->events), keys_make(keys, "effects", lease->entry->event, ledger),
                                TEXT(KEYS_GROUP),      text_of(lease->consumer),
                                lease->entry->id,      text_of(field),
-                               text_of(value),        TEXT(LEDGER_KEEP_MS)};
+                               text_of(value),        TEXT(LEDGER_KEEP_MS),
+                               text_of(history)};
     return call_script(lease, call, &script_record, 2, ARRAY_LENGTH(arguments), arguments);
 }
 

@@ -86,25 +86,36 @@ export class HttpServer {
         at: Date.now(),
       };
       this.onRequest?.(request);
+      response.once('close', () => this.#end(request)); // also when its sender is gone
       for (const gate of this.#gates) if (gate.when(request)) await gate.open;
       const fault = this.#faults.find((one) => one.times > 0 && one.when(request));
       if (fault) {
         fault.times--;
         request.fault = fault;
         if (fault.late) await this.answer(request);
-        if (await this.#apply(fault, raw.socket, response)) return;
+        if (await this.#apply(fault, raw.socket, response, request)) return;
       }
-      if (!response.destroyed) this.#send(response, await this.answer(request));
+      const answer = await this.answer(request);
+      if (!response.destroyed) this.#send(response, answer, request);
     } catch (error) {
       if (!raw.destroyed)
         this.#send(response, { status: 500, body: { error: { type: 'api_error', message: String(error) } } });
     }
   }
 
+  /** The request has had its answer, or never will: `onEnd` is told once, before a byte of the answer is sent. */
+  #end(request) {
+    if (request.ended) return;
+    request.ended = Date.now();
+    this.onEnd?.(request);
+  }
+
   /** True when the fault has dealt with the request. */
-  async #apply(fault, socket, response) {
+  async #apply(fault, socket, response, request) {
     if (fault.delay) await new Promise((resolve) => setTimeout(resolve, fault.delay));
     if (fault.hang) return true;
+    if (!fault.status && !(fault.close || fault.reset || fault.garbage || fault.cut)) return false;
+    this.#end(request);
     if (fault.close) return (socket.end(), true);
     if (fault.reset) return (socket.resetAndDestroy(), true);
     if (fault.garbage) return (socket.end(randomBytes(64)), true);
@@ -113,16 +124,16 @@ export class HttpServer {
         socket.end('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n{"id":"vs_'),
         true
       );
-    if (!fault.status) return false;
-    this.#send(response, {
-      status: fault.status,
-      headers: fault.headers,
-      body: fault.body ?? this.faultBody?.(fault.status) ?? '',
-    });
+    const body = fault.body ?? this.faultBody?.(fault.status) ?? '';
+    this.#send(response, { status: fault.status, headers: fault.headers, body }, request);
     return true;
   }
 
-  #send(response, { status, headers = {}, body = '' }) {
+  #send(response, { status, headers = {}, body = '' }, request) {
+    if (request) {
+      request.status = status;
+      this.#end(request);
+    }
     const json = typeof body === 'object' && !Buffer.isBuffer(body);
     const bytes = json ? `${JSON.stringify(body, null, 2)}\n` : body;
     const always = { ...(json ? { 'Content-Type': 'application/json' } : {}), ...this.headers?.() };

@@ -41,14 +41,14 @@ export class Identihook {
 
   /**
    * Starts it and waits until it listens and, unless `ready` is false, says that it is ready. `settings` are environment
-   * variables; `openFiles` limits its file descriptors. `sockets`, each with its descriptor, are passed to it as a service
+   * variables; `path` is another binary; `openFiles` limits its file descriptors. `sockets`, each with its descriptor, are passed to it as a service
    * manager does that.
    */
-  static async start(settings, { words = [], ready = true, openFiles, within, sockets = [] } = {}) {
+  static async start(settings, { words = [], ready = true, openFiles, within, sockets = [], path = binary() } = {}) {
     const program = new Identihook();
     const limits = openFiles ? ['prlimit', `--nofile=${openFiles}`] : [];
     const activation = sockets.length > 0 ? [helper('activate')] : [];
-    const [command, ...rest] = [...limits, ...activation, binary(), 'serve', ...words];
+    const [command, ...rest] = [...limits, ...activation, path, 'serve', ...words];
     program.child = new Child(command, rest, {
       env: environment({
         IDENTIHOOK_LOG_FORMAT: 'json',

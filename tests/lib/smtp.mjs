@@ -22,9 +22,12 @@ export class Smtp {
   refused = new Journal('refused mails');
   #faults = [];
   #server;
+  #parses;
 
-  static async start({ port = 0, ...options } = {}) {
+  /** With `parse` false, mails are kept as they came, with their Message-ID alone read out: for very many. */
+  static async start({ port = 0, parse = true, ...options } = {}) {
     const smtp = new Smtp();
+    smtp.#parses = parse;
     smtp.#server = new SMTPServer({
       authOptional: true,
       disableReverseLookup: true,
@@ -80,6 +83,7 @@ export class Smtp {
     for await (const chunk of stream) chunks.push(chunk);
     const raw = Buffer.concat(chunks);
     this.arrived.add({ raw: raw.toString() });
+    if (!this.#parses) return this.#keep(raw.toString(), session, done);
     const mail = await simpleParser(raw);
     await this.#stage('data', session, (error) => {
       if (!error) {
@@ -100,6 +104,14 @@ export class Smtp {
           raw: raw.toString(),
         });
       }
+      done(error);
+    });
+  }
+
+  #keep(raw, session, done) {
+    return this.#stage('data', session, (error) => {
+      const messageId = /^Message-ID: (.*?)\r?$/im.exec(raw)?.[1];
+      if (!error) this.mails.add({ to: session.envelope.rcptTo.map(({ address }) => address), messageId, raw });
       done(error);
     });
   }

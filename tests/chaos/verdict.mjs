@@ -1,0 +1,134 @@
+// Whether all went well, judged from outside.
+
+import { CLAIM_AFTER_MS, key } from './storm.mjs';
+
+const SLACK_MS = 1500; // how late things are noticed on a busy machine
+const HISTORY_MS = 3_600_000;
+
+const LASTING = ['events', 'outcomes', 'dead']; // all else in Redis goes by itself, if it is there at all
+
+// What may happen, and is counted.
+const MAILED_TWICE = 'mails sent again, the first sender having been killed, frozen or cut off right then';
+const UPDATED_AGAIN = 'updates sent again, under the same key';
+const LATE = 'requests of a process that had been frozen or cut off, and had lost its event without knowing';
+
+/**
+ * Whether one of these processes was killed, or frozen or cut off from Redis for so long that it may have lost its events meanwhile. Being
+ * told to end, a Redis that is killed and comes back, forgets scripts or connections: none of that is an excuse.
+ */
+const EXCUSES = ['kill', 'freeze', 'cut and drop', 'cut and resume', 'redis frozen', 'redis group destroyed'];
+
+function excuse(slots, from, to) {
+  return slots.some((slot) =>
+    slot?.troubles.some(
+      (one) =>
+        EXCUSES.includes(one.why) && one.from - SLACK_MS <= to && from <= one.to + CLAIM_AFTER_MS + SLACK_MS,
+    ),
+  );
+}
+
+export function judge(storm) {
+  const { plan, witness, outcomes, letters = [] } = storm;
+  const faults = []; // { event, what }
+  const counts = {
+    [MAILED_TWICE]: 0,
+    [UPDATED_AGAIN]: 0,
+    [LATE]: 0,
+  };
+  const blame = (event, what) => faults.push({ event, what });
+  const one = (map, id) => map.get(id) ?? [];
+
+  if (storm.stuck) blame(null, storm.stuck);
+  for (const slot of storm.slots) for (const complaint of slot.complaints()) blame(null, complaint);
+  for (const stray of witness.strays) blame(null, stray);
+
+  const ends = new Map();
+  for (const outcome of outcomes.items) {
+    if (!ends.has(outcome.event)) ends.set(outcome.event, []);
+    ends.get(outcome.event).push(outcome);
+  }
+  for (const event of plan.events) {
+    judgeAnswers(event, one(witness.answers, event.id), blame);
+    judgeEnd(event, ends.get(event.id) ?? [], blame);
+    judgeUpdates(event, one(witness.updates, event.id), blame, counts);
+    judgeMails(event, one(witness.mails, event.id), blame, counts);
+  }
+  judgeTurns(witness, blame, counts);
+  if (storm.left) judgeRedis(storm, blame);
+  for (const { event, reason } of letters) {
+    if (!witness.events.has(event)) blame(null, `a dead letter of ${event}`);
+    if (['owner_died_repeatedly', 'attempts_exhausted'].includes(reason)) blame(event, `it is dead of ${reason}`);
+  }
+  return { faults, counts };
+}
+
+function judgeAnswers(event, answers, blame) {
+  const taken = answers.filter(({ status }) => status === 200);
+  if (taken.length === 0) blame(event.id, 'it was never answered 200');
+  if (taken.filter(({ duplicate }) => !duplicate).length > 1) blame(event.id, 'it was taken for new twice');
+  const bad = answers.find(({ status }) => status >= 400 && status < 500);
+  if (bad) blame(event.id, `it was answered ${bad.status}`);
+}
+
+function judgeEnd(event, ends, blame) {
+  if (ends.length !== 1) return blame(event.id, `it has ${ends.length} outcomes`);
+  const [{ outcome, effects }] = ends;
+  if (outcome !== event.outcome || effects !== event.effects) {
+    blame(event.id, `it ended as ${outcome} with effects "${effects}"`);
+  }
+}
+
+function judgeUpdates(event, updates, blame, counts) {
+  const wanted = /onboarding/.test(event.effects) || event.session.kind === 'unwelcome';
+  if (!wanted && updates.length > 0) blame(event.id, 'there was an update of it');
+  if (wanted && updates.length === 0) blame(event.id, 'there was no update of it');
+  for (const { key: given } of updates) if (given !== event.id) blame(event.id, `an update of it has the key ${given}`);
+  if (new Set(updates.map(({ body }) => body)).size > 1) blame(event.id, 'its updates differ');
+  counts[UPDATED_AGAIN] += Math.max(0, updates.length - 1);
+}
+
+function judgeMails(event, mails, blame, counts) {
+  const wanted = /email/.test(event.effects);
+  if (!wanted && mails.length > 0) blame(event.id, 'there was a mail of it');
+  if (wanted && mails.length === 0) blame(event.id, 'there was no mail of it');
+  for (let i = 1; i < mails.length; i++) {
+    const { slot, at } = mails[i - 1];
+    if (!excuse([slot], at, at)) blame(event.id, 'it was mailed twice, and nothing had happened to the first sender');
+    counts[MAILED_TWICE]++;
+  }
+}
+
+function judgeTurns(witness, blame, counts) {
+  for (const { why, session, marks } of witness.overlaps) {
+    const event = marks.findLast((mark) => mark.event)?.event ?? witness.sessions.get(session)?.events[0]?.id;
+    const from = Math.min(...marks.map((mark) => mark.from));
+    if (excuse(marks.map(({ slot }) => slot), from - CLAIM_AFTER_MS, marks.at(-1).from)) {
+      counts[LATE]++;
+    } else {
+      blame(event, `two events of ${session} at once: ${why}`);
+    }
+  }
+}
+
+/** Nothing may be left but the marks, and for a while the ledgers and outcomes. */
+function judgeRedis({ plan, left, pending, streamLength }, blame) {
+  const dead = new Set(plan.events.filter(({ outcome }) => outcome === 'dead').map(({ id }) => key(`effects:${id}`)));
+  const marks = new Set(plan.events.map(({ id }) => key(`seen:${id}`)));
+  for (const { name, ttl, value } of left) {
+    const [, kind] = /^\{.*?\}:([a-z]+)/.exec(name) ?? [];
+    if (kind === 'seen') {
+      if (!marks.delete(name)) blame(null, `${name} is left`);
+      else if (!(Number(value) < 0)) blame(name.split(':').at(-1), `its mark says ${value}: it is not finished`);
+    } else if (kind === 'effects') {
+      const forGood = dead.has(name);
+      if (!forGood && !(ttl > 0 && ttl <= HISTORY_MS)) blame(name.split(':').at(-1), `its ledger lives for ${ttl} ms`);
+    } else if (['turn', 'waiting', 'retry', 'attempts', 'mail'].includes(kind)) {
+      blame(null, `${name} is left`);
+    } else if (!LASTING.includes(kind) && !(ttl > 0 && ttl <= HISTORY_MS)) {
+      blame(null, `${name} is left, for ${ttl} ms`);
+    }
+  }
+  for (const name of marks) blame(name.split(':').at(-1), 'it has no mark');
+  if (streamLength > 0) blame(null, `the stream has ${streamLength} entries`);
+  if (pending > 0) blame(null, `${pending} entries are pending`);
+}

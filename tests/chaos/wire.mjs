@@ -1,0 +1,80 @@
+// The network between one process and Redis: a TCP proxy that can be cut, so that neither side is told. What is cut can be
+// resumed, and then everything that was under way arrives, late; or dropped, and then the connections are gone.
+
+import net from 'node:net';
+
+export class Wire {
+  #pairs = new Set();
+  #waiting = []; // connections that came while it was cut
+  #cut = false;
+  #server;
+
+  /** A wire to the unix socket `path`. */
+  static async start(path) {
+    const wire = new Wire();
+    wire.path = path;
+    wire.#server = net.createServer((near) => wire.#take(near));
+    await new Promise((resolve) => wire.#server.listen(0, '127.0.0.1', resolve));
+    wire.url = `redis://127.0.0.1:${wire.#server.address().port}/0`;
+    return wire;
+  }
+
+  #take(near) {
+    near.setNoDelay(true);
+    near.on('error', () => {});
+    if (this.#cut) {
+      near.pause();
+      this.#waiting.push(near);
+      return;
+    }
+    const far = net.connect({ path: this.path });
+    const pair = { near, far };
+    this.#pairs.add(pair);
+    const end = () => {
+      this.#pairs.delete(pair);
+      near.destroy();
+      far.destroy();
+    };
+    far.on('error', end);
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ]) {
+      from.on('close', end);
+      from.pipe(to);
+    }
+  }
+
+  cut() {
+    this.#cut = true;
+    for (const { near, far } of this.#pairs) {
+      near.unpipe(far);
+      far.unpipe(near);
+      near.pause();
+      far.pause();
+    }
+  }
+
+  resume() {
+    this.#cut = false;
+    for (const { near, far } of this.#pairs) {
+      near.pipe(far);
+      far.pipe(near);
+    }
+    for (const near of this.#waiting.splice(0)) if (!near.destroyed) this.#take(near);
+  }
+
+  drop() {
+    for (const { near, far } of [...this.#pairs]) {
+      near.destroy();
+      far.destroy();
+    }
+    for (const near of this.#waiting.splice(0)) near.destroy();
+    this.#cut = false;
+  }
+
+  async close() {
+    this.drop();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
