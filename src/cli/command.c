@@ -6,7 +6,7 @@
 const struct command command_table[] = {
     {"serve", "[--role all|ingest|worker]", "receive, queue and process events", serve_run},
     {"trigger", "TYPE [--url URL] [--session ID] [--count N] [--rate N]", "sign and send sample events", trigger_run},
-    {"status", "[--json]", "backlog, retries and dead letters, per consumer group", status_run},
+    {"status", "[--watch] [--json]", "backlog, retries, dead letters and pauses, per consumer group", status_run},
     {"explain", "evt_…|vs_… [--json]", "one event's life, or a session's: tries, errors, effects, where it is",
      explain_run},
     {"dead", "list|show|replay|discard [options]",

@@ -1,167 +1,236 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
-#include <uv.h>
-
+#include "base/clock.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/configuration.h"
+#include "cli/errand.h"
+#include "cli/report.h"
 #include "store/backlog.h"
-#include "store/queue.h"
 
-/* Connect, ask once, print, close; the deadline is IDENTIHOOK_ENQUEUE_TIMEOUT. */
+#define WATCH_INTERVAL_MS 2000
+
 struct asking {
-    uv_timer_t deadline;
-    struct queue *queue;
+    struct errand errand;
     struct backlog_call call;
-    bool asked;
+    bool answered;
+    bool failed;
     bool json;
-    int status;
+    struct buffer out;
 };
 
-static void on_closed(void *context)
-{
-    (void)context;
-}
+/* ---- for people */
 
-static void end(struct asking *asking)
-{
-    uv_close((uv_handle_t *)&asking->deadline, NULL);
-    queue_close(asking->queue, on_closed, NULL);
-}
-
-/* ---- printing */
-
-static void print_age(const char *label, int64_t age_ms)
+static void write_age(struct buffer *out, const char *label, int64_t age_ms)
 {
     if (age_ms >= 0) {
-        printf("  %s %" PRId64 ".%01d s", label, age_ms / 1000, (int)(age_ms % 1000 / 100));
+        buffer_append_format(out, "  %s ", label);
+        report_span(out, age_ms);
     }
 }
 
-static void print_count(int64_t count)
+static void write_count(struct buffer *out, const char *label, int64_t count)
 {
     if (count < 0) {
-        printf("%8s", "some");
+        buffer_append_format(out, "%-22s %8s", label, "some");
     } else {
-        printf("%8" PRId64, count);
+        buffer_append_format(out, "%-22s %8" PRId64, label, count);
     }
 }
 
-static void print_text(const struct backlog *backlog)
+static void write_schedule(struct buffer *out, const struct backlog *backlog)
 {
-    printf("events in the stream %8" PRId64 "\n", backlog->stream_length);
-    printf("waiting for a retry  %8" PRId64, backlog->retrying);
-    print_age("next in", backlog->next_retry_ms);
-    printf("\ndead letters         %8" PRId64 "\n", backlog->dead);
+    write_count(out, "waiting for a retry", backlog->retrying);
+    write_age(out, "next in", backlog->next_retry_ms);
+    buffer_append_byte(out, '\n');
+    if (backlog->retrying > 0) {
+        write_count(out, "  due now", backlog->due);
+        buffer_append_byte(out, '\n');
+        write_count(out, "  for the session's turn", backlog->waiting_turn);
+        buffer_append_byte(out, '\n');
+        write_count(out, "  for a paused effect", backlog->held);
+        buffer_append_byte(out, '\n');
+    }
+}
+
+static void write_pauses(struct buffer *out, const struct backlog *backlog)
+{
+    for (size_t i = 0; i < backlog->control.count; i++) {
+        const struct control_pause *pause = &backlog->control.pauses[i];
+        buffer_append_string(out, "PAUSED: ");
+        report_text(out, pause->what);
+        buffer_append_string(out, ", since ");
+        report_time(out, pause->at_ms);
+        buffer_append_string(out, ", by ");
+        report_text(out, pause->by);
+        buffer_append_string(out, pause->reason.length > 0 ? ": " : "");
+        report_text(out, pause->reason);
+        buffer_append_string(out, "\n");
+    }
+}
+
+static void write_group(struct buffer *out, const struct backlog_group *group)
+{
+    buffer_append_string(out, "group ");
+    report_text(out, group->name);
+    buffer_append_format(out, ", %" PRId64 " consumers\n", group->consumers);
+    write_count(out, "  unread", group->unread);
+    write_age(out, "oldest", group->oldest_unread_ms);
+    buffer_append_byte(out, '\n');
+    write_count(out, "  in process", group->pending);
+    write_age(out, "oldest", group->oldest_pending_ms);
+    buffer_append_byte(out, '\n');
+    for (size_t i = 0; i < group->member_count; i++) {
+        buffer_append_string(out, "    ");
+        report_text(out, group->members[i].name);
+        buffer_append_format(out, "  %" PRId64 " in process", group->members[i].pending);
+        write_age(out, "last seen", group->members[i].idle_ms);
+        buffer_append_string(out, " ago\n");
+    }
+}
+
+static void write_text(struct buffer *out, const struct backlog *backlog)
+{
+    write_pauses(out, backlog);
+    write_count(out, "events in the stream", backlog->stream_length);
+    buffer_append_byte(out, '\n');
+    write_schedule(out, backlog);
+    write_count(out, "dead letters", backlog->dead);
+    buffer_append_byte(out, '\n');
     if (backlog->group_count == 0) {
-        printf("no consumer group yet: no worker has started\n");
+        buffer_append_string(out, "no consumer group yet: no worker has started\n");
     }
     for (size_t i = 0; i < backlog->group_count; i++) {
-        const struct backlog_group *group = &backlog->groups[i];
-        printf("group %s, %" PRId64 " consumers\n  unread             ", group->name, group->consumers);
-        print_count(group->unread);
-        print_age("oldest", group->oldest_unread_ms);
-        printf("\n  in process         ");
-        print_count(group->pending);
-        print_age("oldest", group->oldest_pending_ms);
-        printf("\n");
+        write_group(out, &backlog->groups[i]);
     }
 }
 
-static void print_json(const struct backlog *backlog)
+/* ---- as JSON */
+
+static void json_number(struct buffer *out, const char *name, int64_t number)
 {
-    struct buffer out = {0};
-    buffer_append_format(&out,
-                         "{\"events\":%" PRId64 ",\"retrying\":%" PRId64 ",\"next_retry_ms\":%" PRId64
-                         ",\"dead\":%" PRId64 ",\"groups\":[",
-                         backlog->stream_length, backlog->retrying, backlog->next_retry_ms, backlog->dead);
-    for (size_t i = 0; i < backlog->group_count; i++) {
-        const struct backlog_group *group = &backlog->groups[i];
-        buffer_append_string(&out, i > 0 ? ",{\"name\":\"" : "{\"name\":\"");
-        buffer_append_json(&out, text_of(group->name));
-        buffer_append_format(&out,
-                             "\",\"consumers\":%" PRId64 ",\"unread\":%" PRId64 ",\"oldest_unread_ms\":%" PRId64
-                             ",\"pending\":%" PRId64 ",\"oldest_pending_ms\":%" PRId64 "}",
-                             group->consumers, group->unread, group->oldest_unread_ms, group->pending,
-                             group->oldest_pending_ms);
+    buffer_append_format(out, ",\"%s\":%" PRId64, name, number);
+}
+
+static void write_group_json(struct buffer *out, const struct backlog_group *group)
+{
+    buffer_append_byte(out, '{');
+    report_json_text(out, "name", group->name);
+    json_number(out, "consumers", group->consumers);
+    json_number(out, "unread", group->unread);
+    json_number(out, "oldest_unread_ms", group->oldest_unread_ms);
+    json_number(out, "pending", group->pending);
+    json_number(out, "oldest_pending_ms", group->oldest_pending_ms);
+    buffer_append_string(out, ",\"members\":[");
+    for (size_t i = 0; i < group->member_count; i++) {
+        buffer_append_string(out, i > 0 ? ",{" : "{");
+        report_json_text(out, "name", group->members[i].name);
+        json_number(out, "pending", group->members[i].pending);
+        json_number(out, "idle_ms", group->members[i].idle_ms);
+        buffer_append_byte(out, '}');
     }
-    buffer_append_string(&out, "]}\n");
-    (void)fwrite(out.data, 1, out.length, stdout);
-    buffer_free(&out);
+    buffer_append_string(out, "]}");
+}
+
+static void write_pauses_json(struct buffer *out, const struct backlog *backlog)
+{
+    buffer_append_string(out, ",\"paused\":[");
+    for (size_t i = 0; i < backlog->control.count; i++) {
+        const struct control_pause *pause = &backlog->control.pauses[i];
+        buffer_append_string(out, i > 0 ? ",{" : "{");
+        report_json_text(out, "what", pause->what);
+        report_json_number(out, "at_ms", pause->at_ms);
+        report_json_text(out, "by", pause->by);
+        report_json_text(out, "reason", pause->reason);
+        buffer_append_byte(out, '}');
+    }
+    buffer_append_byte(out, ']');
+}
+
+static void write_json(struct buffer *out, const struct backlog *backlog)
+{
+    buffer_append_format(out, "{\"events\":%" PRId64, backlog->stream_length);
+    json_number(out, "retrying", backlog->retrying);
+    json_number(out, "due", backlog->due);
+    json_number(out, "waiting_turn", backlog->waiting_turn);
+    json_number(out, "held", backlog->held);
+    json_number(out, "next_retry_ms", backlog->next_retry_ms);
+    json_number(out, "dead", backlog->dead);
+    write_pauses_json(out, backlog);
+    buffer_append_string(out, ",\"groups\":[");
+    for (size_t i = 0; i < backlog->group_count; i++) {
+        buffer_append_string(out, i > 0 ? "," : "");
+        write_group_json(out, &backlog->groups[i]);
+    }
+    buffer_append_string(out, "]}\n");
 }
 
 /* ---- asking */
 
-static void on_backlog(struct backlog_call *call, const struct backlog *backlog)
+static void on_backlog(struct backlog_call *call, const struct backlog *backlog, const char *error)
 {
     struct asking *asking = CONTAINER_OF(call, struct asking, call);
-    if (backlog) {
-        asking->status = COMMAND_DONE;
-        if (asking->json) {
-            print_json(backlog);
-        } else {
-            print_text(backlog);
-        }
-        end(asking);
-    }
-    /* else the connection was lost: the deadline ends it */
-}
-
-static void on_state(void *context, bool ready)
-{
-    struct asking *asking = context;
-    if (ready && !asking->asked) {
-        asking->call.callback = on_backlog;
-        asking->asked = backlog_read(asking->queue, &asking->call) == 0;
+    asking->answered = true;
+    if (!backlog) {
+        asking->failed = true;
+        (void)errand_fault(error);
+    } else if (asking->json) {
+        write_json(&asking->out, backlog);
+    } else {
+        write_text(&asking->out, backlog);
     }
 }
 
-static void on_deadline(uv_timer_t *timer)
+static int ask(struct asking *asking)
 {
-    struct asking *asking = timer->data;
-    (void)fputs("identihook: Redis did not answer: check that it runs, and REDIS_URL\n", stderr);
-    end(asking);
+    asking->answered = false;
+    asking->failed = false;
+    asking->call.callback = on_backlog;
+    int status = backlog_read(asking->errand.queue, &asking->call);
+    bool fine = errand_asked(&asking->errand, status, &asking->answered) && !asking->failed;
+    return fine && report_print(&asking->out) ? COMMAND_DONE : COMMAND_FAILED;
 }
 
-static int ask(const struct settings *settings, bool json)
+/* Until the process is ended, or Redis stays away. */
+static int watch(struct asking *asking)
 {
-    uv_loop_t loop;
-    struct asking asking = {.json = json, .status = COMMAND_FAILED};
-    struct queue_options options = {
-        .url = &settings->redis,
-        .namespace = settings->namespace,
-        .name = "identihook-status",
-        .call_timeout_ms = settings->enqueue_timeout_ms,
-        .dedupe_window_ms = settings->dedupe_window_ms,
-        .history_ms = settings->history_ms,
-        .max_calls = 16,
-        .max_bytes = 1u << 20,
-        .on_state = on_state,
-        .context = &asking,
-    };
-    if (uv_loop_init(&loop) < 0) {
-        return COMMAND_FAILED;
+    bool clears = isatty(STDOUT_FILENO) && !asking->json;
+    int status;
+    do {
+        buffer_append_string(&asking->out, clears ? "\033[H\033[2J" : "");
+        status = ask(asking);
+        errand_sleep(&asking->errand, WATCH_INTERVAL_MS);
+    } while (status == COMMAND_DONE);
+    return status;
+}
+
+static int show(const struct settings *settings, bool json, bool watches)
+{
+    struct asking asking = {.json = json};
+    int status = errand_open(&asking.errand, settings, "identihook-status");
+    if (status != 0) {
+        return status;
     }
-    (void)uv_timer_init(&loop, &asking.deadline);
-    asking.deadline.data = &asking;
-    (void)uv_timer_start(&asking.deadline, on_deadline, settings->enqueue_timeout_ms, 0);
-    if (queue_open(&loop, &options, &asking.queue) < 0) {
-        uv_close((uv_handle_t *)&asking.deadline, NULL);
-    }
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    (void)uv_loop_close(&loop);
-    return asking.status;
+    status = watches ? watch(&asking) : ask(&asking);
+    errand_close(&asking.errand);
+    buffer_free(&asking.out);
+    return status;
 }
 
 int status_run(int argc, char **argv)
 {
-    struct argument options[] = {{.name = "json", .help = "as one JSON object; ages are in ms, -1 is none"},
-                                 {.name = NULL}};
+    struct argument options[] = {
+        {.name = "watch", .help = "again every two seconds, until Ctrl-C"},
+        {.name = "json", .help = "as one JSON object; ages are in ms, -1 is none"},
+        {.name = NULL},
+    };
     struct arguments arguments = {
-        .usage = "identihook status [--json]",
-        .description =
-            "Shows how much is waiting where: unread, in process, to be tried again, dead; and how old the oldest is.",
+        .usage = "identihook status [--watch] [--json]",
+        .description = "Shows how much is waiting where: unread, in process, to be tried again, for its session's turn "
+                       "or a paused\n"
+                       "effect, dead; how old the oldest is; what is paused; and what each consumer of each group has.",
         .options = options,
     };
     int status = arguments_parse(&arguments, argc, argv);
@@ -171,7 +240,8 @@ int status_run(int argc, char **argv)
     struct settings settings;
     status = configuration_load(&settings, 0, arguments.env_file);
     if (status == 0) {
-        status = ask(&settings, arguments_value(&arguments, "json") != NULL);
+        status =
+            show(&settings, arguments_value(&arguments, "json") != NULL, arguments_value(&arguments, "watch") != NULL);
     }
     settings_free(&settings);
     return status;

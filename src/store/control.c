@@ -5,6 +5,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "control_private.h"
 #include "script_table.h"
 
 /* ---- reading */
@@ -29,17 +30,23 @@ static void read_pause(struct control *control, const redisReply *field, const r
     pause->reason = rest;
 }
 
+void control_parse(const redisReply *reply, struct control *control)
+{
+    control->count = 0;
+    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
+        read_pause(control, reply->element[i], reply->element[i + 1]);
+    }
+}
+
 static void on_read(struct redis_call *redis_call, const redisReply *reply)
 {
     struct control_call *call = CONTAINER_OF(redis_call, struct control_call, call);
-    struct control control = {0};
+    struct control control;
     if (!reply || reply->type != REDIS_REPLY_ARRAY) {
         call->callback(call, NULL, reply && reply->type == REDIS_REPLY_ERROR ? reply->str : "");
         return;
     }
-    for (size_t i = 0; i + 1 < reply->elements; i += 2) {
-        read_pause(&control, reply->element[i], reply->element[i + 1]);
-    }
+    control_parse(reply, &control);
     call->callback(call, &control, NULL);
 }
 

@@ -2,37 +2,47 @@
 
 #include "net/redis.h"
 
-/* The store's Lua scripts (src/store/scripts), loaded by every connection that calls them. */
-extern struct redis_script script_put;
-extern struct redis_script script_due;
-extern struct redis_script script_claim;
-extern struct redis_script script_renew;
-extern struct redis_script script_open;
-extern struct redis_script script_record;
-extern struct redis_script script_finish;
-extern struct redis_script script_retry;
-extern struct redis_script script_bury;
-extern struct redis_script script_surrender;
-extern struct redis_script script_trim;
-extern struct redis_script script_rate;
-extern struct redis_script script_rate_slow;
-extern struct redis_script script_backlog;
-extern struct redis_script script_pace;
-extern struct redis_script script_admit;
-extern struct redis_script script_enrol;
-extern struct redis_script script_note;
-extern struct redis_script script_search;
-extern struct redis_script script_trace;
-extern struct redis_script script_replay;
-extern struct redis_script script_discard;
-extern struct redis_script script_control_pause;
-extern struct redis_script script_control_resume;
-extern struct redis_script script_hold;
-extern struct redis_script script_watermark_begin;
-extern struct redis_script script_watermark_keep;
-extern struct redis_script script_turn_take;
-extern struct redis_script script_turn_give;
-extern struct redis_script script_erase;
+/* The store's Lua scripts (src/store/scripts), by their files' names: those that every connection loads, */
+#define SCRIPTS_LOADED(X)                                                                                              \
+    X(put)                                                                                                             \
+    X(due)                                                                                                             \
+    X(claim)                                                                                                           \
+    X(renew)                                                                                                           \
+    X(open)                                                                                                            \
+    X(record)                                                                                                          \
+    X(finish)                                                                                                          \
+    X(retry)                                                                                                           \
+    X(bury)                                                                                                            \
+    X(surrender)                                                                                                       \
+    X(trim)                                                                                                            \
+    X(rate)
 
-/* All of them, ending with NULL; their digests are computed on the first call, in whichever thread that is. */
+/* and those for operators, for creating sessions, and now and then: the first call sends the source. */
+#define SCRIPTS_RARE(X)                                                                                                \
+    X(rate_slow)                                                                                                       \
+    X(backlog)                                                                                                         \
+    X(pace)                                                                                                            \
+    X(admit)                                                                                                           \
+    X(enrol)                                                                                                           \
+    X(note)                                                                                                            \
+    X(search)                                                                                                          \
+    X(trace)                                                                                                           \
+    X(replay)                                                                                                          \
+    X(control_pause)                                                                                                   \
+    X(control_resume)                                                                                                  \
+    X(hold)                                                                                                            \
+    X(discard)                                                                                                         \
+    X(watermark_begin)                                                                                                 \
+    X(watermark_keep)                                                                                                  \
+    X(turn_take)                                                                                                       \
+    X(turn_give)                                                                                                       \
+    X(erase)
+
+#define SCRIPT_DECLARED(name) extern struct redis_script script_##name;
+SCRIPTS_LOADED(SCRIPT_DECLARED)
+SCRIPTS_RARE(SCRIPT_DECLARED)
+#undef SCRIPT_DECLARED
+
+/* Those to be loaded, ending with NULL; the digests of all are computed on the first call, in whichever thread that is.
+ */
 const struct redis_script *const *script_table(void);

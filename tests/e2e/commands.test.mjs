@@ -9,7 +9,9 @@ import { describe, test } from 'node:test';
 
 import Stripe from 'stripe';
 
-import { run } from '../lib/identihook.mjs';
+import { Child } from '../lib/child.mjs';
+import { binary, environment, run } from '../lib/identihook.mjs';
+import { until } from '../lib/wait.mjs';
 import { World, composeEvent, key, newSecret, sign } from '../lib/world.mjs';
 
 const SECRET = newSecret();
@@ -334,7 +336,7 @@ describe('status', { concurrency: 8 }, () => {
     const json = await world.run(['status', '--json']);
     assert.equal(json.code, 0);
     const { groups, next_retry_ms, ...counts } = JSON.parse(json.stdout);
-    assert.deepEqual(counts, { events: 4, retrying: 1, dead: 1 });
+    assert.deepEqual(counts, { events: 4, retrying: 1, due: 0, waiting_turn: 0, held: 0, dead: 1, paused: [] });
     assert.ok(next_retry_ms > 0 && next_retry_ms <= 3_600_000);
     const [group] = groups;
     assert.deepEqual([group.name, group.unread, group.pending], ['identihook', 1, 0]);
@@ -344,6 +346,27 @@ describe('status', { concurrency: 8 }, () => {
     assert.equal(text.code, 0);
     for (const line of [/events in the stream +4/, /retry +1/, /dead letters +1/, /unread +1/])
       assert.match(text.stdout, line);
+  });
+
+  test('tells what each consumer has, what is paused and why, and goes on with --watch', async (t) => {
+    const world = await World.open(t);
+    await world.settle(); // somebody has taken something
+    assert.equal((await world.run(['pause', 'email', '--reason', 'the relay moves'])).code, 0);
+    const { paused, groups } = JSON.parse((await world.run(['status', '--json'])).stdout);
+    assert.deepEqual(
+      paused.map(({ what, reason }) => [what, reason]),
+      [['email', 'the relay moves']],
+    );
+    assert.ok(groups[0].members.length > 0 && groups[0].members.length === groups[0].consumers);
+    for (const { name, pending, idle_ms } of groups[0].members)
+      assert.ok(name.length > 0 && pending === 0 && idle_ms >= 0);
+    const text = (await world.run(['status'])).stdout;
+    assert.match(text, /^PAUSED: email, since 20\d\d-.*, by .+@.+: the relay moves$/m);
+    assert.ok(text.includes(groups[0].members[0].name));
+
+    const watcher = new Child(binary(), ['status', '--watch', '--json'], { env: environment(world.settings) });
+    await until(() => watcher.stdout.split('\n').length > 2, 'the second answer');
+    await watcher.stop('SIGTERM');
   });
 
   test('works before anything was received', async (t) => {

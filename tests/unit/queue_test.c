@@ -1356,15 +1356,32 @@ END_TEST
 
 struct backlog_answer {
     struct backlog_call call;
-    struct backlog backlog;
     bool ended;
 };
 
-static void on_backlog(struct backlog_call *call, const struct backlog *backlog)
+static void on_backlog(struct backlog_call *call, const struct backlog *backlog, const char *error)
 {
     struct backlog_answer *answer = CONTAINER_OF(call, struct backlog_answer, call);
-    ck_assert_ptr_nonnull(backlog);
-    answer->backlog = *backlog;
+    ck_assert_msg(backlog, "%s", error);
+    ck_assert_int_eq(backlog->stream_length, 3);
+    ck_assert_int_eq(backlog->retrying, 1);
+    ck_assert_int_eq(backlog->waiting_turn, 1);
+    ck_assert_int_eq(backlog->due, 0);
+    ck_assert_uint_eq(backlog->group_count, 2);
+    const struct backlog_group *ours =
+        &backlog->groups[text_equal(backlog->groups[0].name, TEXT("identihook")) ? 0 : 1];
+    ck_assert_int_eq(ours->pending, 1);
+    ck_assert_int_eq(ours->unread, 2);
+    ck_assert_int_ge(ours->oldest_unread_ms, 0);
+    ck_assert_int_ge(ours->oldest_pending_ms, ours->oldest_unread_ms);
+    ck_assert_uint_eq(ours->member_count, 1);
+    ck_assert_text_eq(ours->members[0].name, "me");
+    ck_assert_int_eq(ours->members[0].pending, 1);
+    ck_assert_uint_eq(backlog->control.count, 1);
+    ck_assert_text_eq(backlog->control.pauses[0].what, "email");
+    ck_assert_int_eq(backlog->control.pauses[0].at_ms, 5);
+    ck_assert_text_eq(backlog->control.pauses[0].by, "me@here");
+    ck_assert_text_eq(backlog->control.pauses[0].reason, "moving");
     answer->ended = true;
 }
 
@@ -1375,17 +1392,11 @@ START_TEST(the_backlog_counts_what_waits_where)
     ck_assert_int_eq(put_one("evt_2"), QUEUE_PUT_QUEUED);
     ck_assert_int_eq(put_one("evt_3"), QUEUE_PUT_QUEUED);
     (void)ask("XGROUP CREATE {test}:events another 0");
+    (void)ask("HSET {test}:control email %s", "5 me@here moving");
+    (void)ask("ZADD {test}:retry 9999999999999 1-1");
     struct backlog_answer answer = {.call.callback = on_backlog};
     ck_assert_int_eq(backlog_read(queue, &answer.call), 0);
     TURN_UNTIL(answer.ended);
-    ck_assert_int_eq(answer.backlog.stream_length, 3);
-    ck_assert_uint_eq(answer.backlog.group_count, 2);
-    const struct backlog_group *ours =
-        &answer.backlog.groups[strcmp(answer.backlog.groups[0].name, "identihook") == 0 ? 0 : 1];
-    ck_assert_int_eq(ours->pending, 1);
-    ck_assert_int_eq(ours->unread, 2);
-    ck_assert_int_ge(ours->oldest_unread_ms, 0);
-    ck_assert_int_ge(ours->oldest_pending_ms, ours->oldest_unread_ms);
     end_lease(&lease, &taken);
 }
 END_TEST
