@@ -3,8 +3,10 @@
 #include <stdint.h>
 
 #include "app/mail_writer.h"
+#include "app/telemetry.h"
 #include "base/attributes.h"
 #include "base/settings.h"
+#include "core/breaker.h"
 #include "core/job.h"
 #include "net/fetch.h"
 #include "net/mail.h"
@@ -31,7 +33,9 @@ struct effect_result {
 struct effect_tools {
     const struct settings *settings;
     struct queue *queue;
-    struct fetcher *fetcher;
+    struct telemetry *telemetry;
+    struct fetcher *onboarding; /* NULL without IDENTIHOOK_ONBOARDING_URL; as many at once as the service shall get */
+    struct breaker *onboarding_breaker;
     struct mail_outlet *mail;   /* NULL without SMTP_URL */
     struct mail_writer *writer; /* NULL without SMTP_URL */
     struct postgres *postgres;  /* NULL without DATABASE_URL */

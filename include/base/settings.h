@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/attributes.h"
 #include "base/buffer.h"
 #include "base/endpoint.h"
@@ -42,6 +43,13 @@ struct action_list {
     bool given; /* set explicitly; otherwise filled with the actions whose target is configured */
     size_t count;
     enum action items[ACTIONS_MAXIMUM];
+};
+
+/* Whether a request may go to private addresses. */
+enum private_addresses {
+    PRIVATE_WHERE_NAMED, /* only where the URL itself says so: an IP address, localhost, a name of no public domain */
+    PRIVATE_ALLOWED,
+    PRIVATE_REFUSED,
 };
 
 enum starttls_mode { STARTTLS_WHEN_OFFERED, STARTTLS_REQUIRED, STARTTLS_OFF };
@@ -173,7 +181,15 @@ struct settings {
 
     char *onboarding_url; /* NULL: no onboarding service */
     struct secret onboarding_secret;
+    struct secret onboarding_token;
+    char *onboarding_certificate;
+    char *onboarding_key;
+    char *onboarding_ca;
+    enum private_addresses onboarding_private;
+    enum address_reach onboarding_reach; /* what that comes to for this URL */
     uint64_t onboarding_timeout_ms;
+    uint64_t onboarding_concurrency;
+    uint64_t onboarding_max_response;
 
     struct secret database_url; /* not set: no PostgreSQL */
     uint64_t postgres_connections;

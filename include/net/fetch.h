@@ -6,6 +6,7 @@
 
 #include <uv.h>
 
+#include "base/address.h"
 #include "base/attributes.h"
 #include "base/text.h"
 
@@ -44,12 +45,18 @@ struct fetch_request {
     const char *headers[FETCH_HEADERS_MAXIMUM]; /* "Name: value"; copied; ends with NULL unless full */
     uint64_t timeout_ms;                        /* for all of it, at least 1; connecting gets 10 s of it at most */
     size_t max_response;                        /* bytes of the answer's body */
+    enum address_reach reach;                   /* connect to such addresses only; the same for all of a fetcher's
+                                                 * requests to a host, whose kept connections are not looked at again */
+    const char *ca_file;                        /* authorities (PEM) to trust instead of the fetcher's; or NULL */
+    const char *certificate;                    /* to show who we are: a chain (PEM file), or NULL, */
+    const char *key;                            /*                     and its private key */
 };
 
 enum fetch_fault {
     FETCH_FINE,
     FETCH_TIMEOUT,
     FETCH_UNREACHABLE, /* no connection: refused, no such host, TLS not trusted */
+    FETCH_FORBIDDEN,   /* no connection: the host's addresses are out of reach */
     FETCH_BROKEN,      /* the connection broke, or what came was no HTTP */
     FETCH_TOO_LARGE,
 };
@@ -57,7 +64,7 @@ enum fetch_fault {
 struct fetch_result {
     enum fetch_fault fault;
     const char *fault_text; /* for the operator: libcurl's words, which may name the host; "" when FINE */
-    int status;             /* of a whole answer; 0 unless FINE */
+    int status;             /* of a whole answer, or of one whose body is TOO_LARGE; else 0 */
     struct text body;       /* empty unless FINE */
     /* Answer headers that callers ask for; empty when absent or longer than 256 bytes. */
     struct text retry_after;

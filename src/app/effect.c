@@ -39,8 +39,7 @@ bool effect_abandon(struct effect_run *run)
     if (!run->fetch) {
         return false;
     }
-    fetch_cancel(run->fetch);
-    run->fetch = NULL;
+    effect_onboarding_abandon(run);
     return true;
 }
 

@@ -12,5 +12,8 @@ int effect_erase_start(struct effect_run *run, struct effect_result *result);
 /* What became of a row, as an effect's result. */
 void effect_judge_row(const struct verification_result *row, struct effect_result *result);
 
+/* Breaks off the update under way. */
+void effect_onboarding_abandon(struct effect_run *run);
+
 /* Fills `result` with a failure and returns EFFECT_ENDED. */
 int effect_fail(struct effect_result *result, enum effect_outcome outcome, const char *reason, const char *error);

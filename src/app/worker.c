@@ -418,6 +418,12 @@ static int open_parts(struct worker *worker)
     };
     (void)snprintf(user_agent, sizeof(user_agent), "identihook/%s", version_text());
     int status = fetcher_create(worker->loop, &fetcher_options, &worker->fetcher);
+    if (status == 0 && settings->onboarding_url) {
+        struct fetcher_options onboarding_options = fetcher_options;
+        onboarding_options.max_concurrent =
+            (size_t)((settings->onboarding_concurrency + settings->loops - 1) / settings->loops);
+        status = fetcher_create(worker->loop, &onboarding_options, &worker->onboarding);
+    }
     if (status == 0) {
         struct lookups_options lookups_options = {.settings = settings,
                                                   .queue = worker->options.queue,
@@ -462,7 +468,9 @@ int worker_open(uv_loop_t *loop, const struct worker_options *options, struct wo
     worker->tools = (struct effect_tools){
         .settings = options->settings,
         .queue = options->queue,
-        .fetcher = worker->fetcher,
+        .telemetry = options->telemetry,
+        .onboarding = worker->onboarding,
+        .onboarding_breaker = &worker->onboarding_breaker,
         .mail = worker->mail,
         .writer = options->writer,
         .postgres = worker->postgres,
@@ -485,8 +493,12 @@ static void on_timer_closed(uv_handle_t *handle)
 static void close_parts(struct worker *worker)
 {
     worker->surrendering = true;
-    worker->open_parts = 1 + (worker->fetcher != NULL) + (worker->lookups != NULL) + (worker->mail != NULL) +
-                         (worker->postgres != NULL) + (worker->trimmer != NULL) + (worker->pauses != NULL);
+    worker->open_parts = 1 + (worker->fetcher != NULL) + (worker->onboarding != NULL) + (worker->lookups != NULL) +
+                         (worker->mail != NULL) + (worker->postgres != NULL) + (worker->trimmer != NULL) +
+                         (worker->pauses != NULL);
+    if (worker->onboarding) {
+        fetcher_close(worker->onboarding, part_closed, worker);
+    }
     if (worker->lookups) {
         lookups_close(worker->lookups, part_closed, worker);
     }

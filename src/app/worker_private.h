@@ -18,6 +18,8 @@ struct worker {
     struct inbox *inbox;
     struct fetcher *fetcher;
     struct lookups *lookups;
+    struct fetcher *onboarding; /* NULL without IDENTIHOOK_ONBOARDING_URL */
+    struct breaker onboarding_breaker;
     struct mail_outlet *mail;
     struct postgres *postgres; /* NULL without DATABASE_URL */
     struct schema_call schema_call;

@@ -261,6 +261,20 @@ int setting_livemode(const struct setting *setting, struct settings *settings, s
     return 0;
 }
 
+int setting_private_addresses(const struct setting *setting, struct settings *settings, struct text value,
+                              const char **fault)
+{
+    static const char *const words[] = {
+        [PRIVATE_WHERE_NAMED] = "named", [PRIVATE_ALLOWED] = "yes", [PRIVATE_REFUSED] = "no"};
+    int index = index_of(value, words, ARRAY_LENGTH(words));
+    if (index < 0) {
+        *fault = "is not named, yes or no";
+        return 0;
+    }
+    *(enum private_addresses *)setting_field(settings, setting) = (enum private_addresses)index;
+    return 0;
+}
+
 int setting_actions(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
 {
     struct action_list *list = setting_field(settings, setting);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/authority.h"
 #include "base/environment.h"
 #include "base/mail_address.h"
 #include "base/settings_table.h"
@@ -213,6 +214,28 @@ static void resolve_sessions(const struct settings *settings, bool ingests, stru
             "IDENTIHOOK_SESSION_FLOW");
 }
 
+/* The host of a URL that its setting's reader has found fit. */
+static struct text host_of(struct text url)
+{
+    struct authority authority = {0};
+    (void)text_cut(&url, '/');
+    (void)text_cut(&url, '/');
+    url.length = strcspn(url.data, "/?#");
+    return authority_parse(url, 1, &authority) == 0 ? authority.host : (struct text){0};
+}
+
+static enum address_reach reach_of(struct text url, enum private_addresses allowed)
+{
+    struct text host = url.data ? host_of(url) : url;
+    if (allowed == PRIVATE_REFUSED) {
+        return REACH_PUBLIC;
+    }
+    if (host_is_address(host)) {
+        return REACH_ANY;
+    }
+    return allowed == PRIVATE_ALLOWED || host_is_internal(host) ? REACH_PRIVATE : REACH_PUBLIC;
+}
+
 static bool resolve(struct settings *settings, unsigned needs, struct buffer *faults)
 {
     bool faulty = false;
@@ -231,6 +254,9 @@ static bool resolve(struct settings *settings, unsigned needs, struct buffer *fa
     require(settings->retry_base_ms <= settings->retry_cap_ms, faults, &faulty,
             "IDENTIHOOK_RETRY_BASE is longer than IDENTIHOOK_RETRY_CAP; for example IDENTIHOOK_RETRY_BASE=2s");
     resolve_sessions(settings, needs & SETTINGS_FOR_INGEST, faults, &faulty);
+    require((settings->onboarding_certificate != NULL) == (settings->onboarding_key != NULL), faults, &faulty,
+            "IDENTIHOOK_ONBOARDING_CERT and IDENTIHOOK_ONBOARDING_KEY belong together: set both or none");
+    settings->onboarding_reach = reach_of(text_of(settings->onboarding_url), settings->onboarding_private);
     resolve_actions(settings, &settings->actions_verified, "IDENTIHOOK_ACTIONS_VERIFIED", faults, &faulty);
     resolve_actions(settings, &settings->actions_requires_input, "IDENTIHOOK_ACTIONS_REQUIRES_INPUT", faults, &faulty);
     if (settings->loops == 0) {
@@ -324,6 +350,7 @@ void settings_free(struct settings *settings)
     secret_clear(&settings->stripe_key);
     secret_clear(&settings->smtp_password);
     secret_clear(&settings->onboarding_secret);
+    secret_clear(&settings->onboarding_token);
     secret_clear(&settings->database_url);
     redis_url_free(&settings->redis);
     char *strings[] = {
@@ -339,6 +366,9 @@ void settings_free(struct settings *settings)
         settings->mail_from,
         settings->retry_page,
         settings->onboarding_url,
+        settings->onboarding_certificate,
+        settings->onboarding_key,
+        settings->onboarding_ca,
         settings->ca_file,
         settings->mail_reply_to,
         settings->alternative_page,

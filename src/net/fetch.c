@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -62,7 +64,9 @@ struct fetch {
     size_t header_bytes;
     bool past_headers; /* what looks like a header now is a trailer */
     bool too_large;
+    bool forbidden; /* an address was out of reach */
     size_t max_response;
+    enum address_reach reach;
     CURLcode code;
     char fault_text[CURL_ERROR_SIZE];
     fetch_callback *callback;
@@ -131,6 +135,20 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
         keep_header(fetch, line);
     }
     return size * count;
+}
+
+/* ---- the connection */
+
+/* Asked for each address that the host's name has, until one connects. */
+static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct fetch *fetch = context;
+    (void)purpose;
+    if (!address_is_within(address_kind_of(&address->addr), fetch->reach)) {
+        fetch->forbidden = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 /* ---- one fetch */
@@ -255,6 +273,21 @@ static void set_receivers(CURL *easy, struct fetch *fetch)
     (void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, fetch);
 }
 
+static CURLcode set_tls(CURL *easy, const struct fetch_request *request, const char *ca_file)
+{
+    CURLcode code = CURLE_OK;
+    ca_file = request->ca_file ? request->ca_file : ca_file;
+    if (ca_file) {
+        code = curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+    if (request->certificate) {
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_SSLCERT, request->certificate);
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_SSLKEY, request->key);
+    }
+    return code;
+}
+
 static int set_options(struct fetch *fetch, const struct fetch_request *request)
 {
     const struct fetcher_options *options = &fetch->fetcher->options;
@@ -267,9 +300,10 @@ static int set_options(struct fetch *fetch, const struct fetch_request *request)
     code = code ? code : curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* else the environment names one */
     code = code ? code : curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent);
     code = code ? code : curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
-    if (options->ca_file) {
-        code = code ? code : curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file);
-        code = code ? code : curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    code = code ? code : set_tls(easy, request, options->ca_file);
+    if (request->reach != REACH_ANY) {
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, fetch);
     }
     if (request->body.length > 0) {
         code = code ? code : curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE, (long)fetch->request_body.length);
@@ -307,6 +341,7 @@ int fetch_start(struct fetcher *fetcher, const struct fetch_request *request, fe
     fetch->callback = callback;
     fetch->context = context;
     fetch->max_response = request->max_response;
+    fetch->reach = request->reach;
     int status = prepare(fetch, request);
     if (status < 0) {
         free_fetch(fetch);
@@ -386,8 +421,10 @@ static enum fetch_fault fault_of(const struct fetch *fetch)
         return fetch->past_headers ? FETCH_FINE : FETCH_BROKEN;
     case CURLE_OPERATION_TIMEDOUT:
         return FETCH_TIMEOUT;
-    case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_CONNECT:
+        return fetch->forbidden ? FETCH_FORBIDDEN : FETCH_UNREACHABLE;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -406,6 +443,9 @@ static const char *fault_text_of(struct fetch *fetch, enum fetch_fault fault)
         (void)snprintf(fetch->fault_text, sizeof(fetch->fault_text), "the answer is longer than %zu bytes",
                        fetch->header_bytes > HEADER_BLOCK_MAXIMUM ? HEADER_BLOCK_MAXIMUM : fetch->max_response);
     }
+    if (fault == FETCH_FORBIDDEN) {
+        return "the host's address is private or reserved";
+    }
     if (fetch->code == CURLE_OK) {
         return "the answer ended within its headers";
     }
@@ -416,10 +456,12 @@ static void report(struct fetch *fetch)
 {
     struct fetch_result result = {.fault = fault_of(fetch)};
     result.fault_text = fault_text_of(fetch, result.fault);
-    if (result.fault == FETCH_FINE) {
+    if (result.fault == FETCH_FINE || (result.fault == FETCH_TOO_LARGE && fetch->past_headers)) {
         long status = 0;
         (void)curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
         result.status = (int)status;
+    }
+    if (result.fault == FETCH_FINE) {
         result.body = buffer_text(&fetch->body);
         result.retry_after = buffer_text(&fetch->values[RETRY_AFTER]);
         result.should_retry = buffer_text(&fetch->values[SHOULD_RETRY]);

@@ -179,7 +179,9 @@ describe('an update', { concurrency: 8 }, () => {
     const { event } = world.pair('verified');
     world.onboarding.fail({ status: 307, headers: { Location: `${world.onboarding.url}/elsewhere` }, times: Infinity });
     await world.deliver(event);
-    assert.equal((await deadLetterOf(world, event)).reason, 'onboarding_refused');
+    const letter = await deadLetterOf(world, event);
+    assert.equal(letter.reason, 'onboarding_redirected');
+    assert.match(letter.error, /IDENTIHOOK_ONBOARDING_URL/);
     assert.deepEqual(new Set(world.updatesOf(event).map(({ path }) => path)), new Set(['/identity']));
   });
 

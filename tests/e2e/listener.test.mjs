@@ -1,47 +1,15 @@
 // The listener in the open: TLS, and the limits of one connection. For crowds, see abuse.test.mjs.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { copyFile } from 'node:fs/promises';
 import https from 'node:https';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import tls from 'node:tls';
-import { promisify } from 'node:util';
 
+import { certificate } from '../lib/certificate.mjs';
 import { before, until } from '../lib/wait.mjs';
 import { World, composeEvent, sign } from '../lib/world.mjs';
-
-const execute = promisify(execFile);
-
-/** A certificate of its own authority for 127.0.0.1, in files of a folder that goes with the test. */
-async function certificate(t, name = 'server') {
-  const folder = await mkdtemp(join(tmpdir(), 'identihook-tls-'));
-  t.after(() => rm(folder, { recursive: true }));
-  const files = { cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key') };
-  await execute('openssl', [
-    'req',
-    '-x509',
-    '-newkey',
-    'ec',
-    '-pkeyopt',
-    'ec_paramgen_curve:prime256v1',
-    '-nodes',
-    '-days',
-    '2',
-    '-subj',
-    `/CN=${name}`,
-    '-addext',
-    'subjectAltName=IP:127.0.0.1',
-    '-keyout',
-    files.key,
-    '-out',
-    files.cert,
-  ]);
-  return { ...files, pem: await readFile(files.cert), keyPem: await readFile(files.key) };
-}
 
 async function secureWorld(t, { settings = {} } = {}) {
   const identity = await certificate(t);

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import http from 'node:http';
+import https from 'node:https';
 
 /**
  * @typedef {object} Fault  What happens to a request instead of its answer, or before it.
@@ -30,10 +31,15 @@ export class HttpServer {
   #gates = [];
   #server;
 
-  /** `answer(request)` gives { status, headers, body } for a request { method, path, query, headers, body }. */
-  constructor(answer) {
+  /**
+   * `answer(request)` gives { status, headers, body } for a request { method, path, query, headers, body }. `tls`: as
+   * for https.createServer().
+   */
+  constructor(answer, tls) {
     this.answer = answer;
-    this.#server = http.createServer((request, response) => this.#take(request, response));
+    this.secure = tls !== undefined;
+    const take = (request, response) => this.#take(request, response);
+    this.#server = tls ? https.createServer(tls, take) : http.createServer(take);
     this.#server.keepAliveTimeout = 60_000;
   }
 
@@ -42,7 +48,7 @@ export class HttpServer {
       this.#server.once('error', reject);
       this.#server.listen(port, host, resolve);
     });
-    this.url = `http://${host}:${this.#server.address().port}`;
+    this.url = `${this.secure ? 'https' : 'http'}://${host}:${this.#server.address().port}`;
   }
 
   async close() {

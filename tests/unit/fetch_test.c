@@ -622,6 +622,30 @@ START_TEST(an_answer_as_long_as_allowed_is_fine)
 }
 END_TEST
 
+static struct outcome fetch_within(enum address_reach reach)
+{
+    struct outcome outcome = {0};
+    struct fetch *fetch;
+    struct fetch_request request = {.url = world.url, .timeout_ms = 2000, .max_response = 100, .reach = reach};
+    ck_assert_int_eq(fetch_start(world.fetcher, &request, on_outcome, &outcome, &fetch), 0);
+    run_until(world.ended + 1);
+    return outcome;
+}
+
+START_TEST(an_address_out_of_reach_is_not_connected_to)
+{
+    serve(say_fine);
+    struct outcome outcome = fetch_within(REACH_PUBLIC);
+    ck_assert_int_eq(outcome.fault, FETCH_FORBIDDEN);
+    ck_assert_str_eq(outcome.fault_text, "the host's address is private or reserved");
+    (void)snprintf(world.url, sizeof(world.url), "http://localhost:%d/", script_server_port(world.server));
+    ck_assert_int_eq(fetch_within(REACH_PUBLIC).fault, FETCH_FORBIDDEN); /* by a name, too */
+    ck_assert_int_eq(script_server_connections(world.server), 0);
+    ck_assert_int_eq(fetch_within(REACH_PRIVATE).status, 200);
+    close_world();
+}
+END_TEST
+
 static script_function *const large_ones[] = {say_hundred_and_one, say_chunks_for_ever, say_headers_for_ever};
 
 START_TEST(a_longer_answer_is_too_large)
@@ -629,7 +653,7 @@ START_TEST(a_longer_answer_is_too_large)
     serve(large_ones[_i]);
     struct outcome outcome = fetch(5000);
     ck_assert_int_eq(outcome.fault, FETCH_TOO_LARGE);
-    ck_assert_int_eq(outcome.status, 0);
+    ck_assert_int_eq(outcome.status, large_ones[_i] == say_headers_for_ever ? 0 : 200);
     ck_assert_str_eq(outcome.body, "");
     ck_assert_ptr_nonnull(strstr(outcome.fault_text, "longer than"));
     close_world();
@@ -961,6 +985,7 @@ static void fill(TCase *tests)
     tcase_add_loop_test(tests, what_is_no_whole_answer_is_broken, 0, ARRAY_LENGTH(broken_ones));
     tcase_add_test(tests, a_whole_answer_counts_although_a_reset_came_behind_it);
     tcase_add_test(tests, an_answer_as_long_as_allowed_is_fine);
+    tcase_add_test(tests, an_address_out_of_reach_is_not_connected_to);
     tcase_add_loop_test(tests, a_longer_answer_is_too_large, 0, ARRAY_LENGTH(large_ones));
     tcase_add_test(tests, more_than_may_run_wait_without_their_time_running);
     tcase_add_test(tests, those_that_wait_start_when_others_fail);

@@ -536,6 +536,38 @@ START_TEST(a_login_in_clear_text_must_be_asked_for)
 }
 END_TEST
 
+static const struct {
+    const char *url;
+    const char *allowed;
+    enum address_reach reach;
+} reaches[] = {
+    {"https://onboarding.example.com/identity", NULL, REACH_PUBLIC},
+    {"https://onboarding.example.com", "yes", REACH_PRIVATE},
+    {"https://127.0.0.1.example.com/", NULL, REACH_PUBLIC},
+    {"https://example.com/localhost", NULL, REACH_PUBLIC},
+    {"http://127.0.0.1:8080/identity", NULL, REACH_ANY},
+    {"http://[::1]:8080?x", "yes", REACH_ANY},
+    {"http://127.0.0.1:8080/identity", "no", REACH_PUBLIC},
+    {"http://localhost:8080", NULL, REACH_PRIVATE},
+    {"http://onboarding:8080/", NULL, REACH_PRIVATE},
+    {"http://onboarding.default.svc.cluster.local/", NULL, REACH_PRIVATE},
+    {"http://onboarding:8080/", "no", REACH_PUBLIC},
+};
+
+START_TEST(the_url_itself_says_how_far_updates_may_go)
+{
+    struct settings settings;
+    minimal();
+    (void)setenv("IDENTIHOOK_ONBOARDING_URL", reaches[_i].url, 1);
+    if (reaches[_i].allowed) {
+        (void)setenv("IDENTIHOOK_ONBOARDING_ALLOW_PRIVATE", reaches[_i].allowed, 1);
+    }
+    ck_assert_ptr_null(load(&settings, NULL));
+    ck_assert_msg(settings.onboarding_reach == reaches[_i].reach, "%s", reaches[_i].url);
+    settings_free(&settings);
+}
+END_TEST
+
 START_TEST(every_setting_is_described)
 {
     struct buffer text = {0};
@@ -580,6 +612,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, actions_default_to_those_whose_target_is_there);
     tcase_add_test(tests, what_is_written_upon_a_colour_can_be_read);
     tcase_add_test(tests, a_login_in_clear_text_must_be_asked_for);
+    tcase_add_loop_test(tests, the_url_itself_says_how_far_updates_may_go, 0, (int)ARRAY_LENGTH(reaches));
     tcase_add_test(tests, every_setting_is_described);
     tcase_add_test(tests, the_readme_has_the_table_as_it_is);
 }
