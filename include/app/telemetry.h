@@ -42,6 +42,17 @@ enum telemetry_listed {
 enum telemetry_trimmed { TRIMMED_EVENTS, TRIMMED_OUTCOMES, TRIMMED };
 enum telemetry_breaker { BREAKER_OF_STRIPE, BREAKER_OF_ONBOARDING, BREAKERS };
 
+/* Where events wait in Redis. */
+enum telemetry_state {
+    STATE_UNREAD,
+    STATE_IN_PROCESS,
+    STATE_DUE,      /* for another try, which nobody has begun yet */
+    STATE_RETRYING, /* for the time of another try, or for their session's turn */
+    STATE_HELD,     /* for a paused effect */
+    STATE_DEAD,
+    STATES
+};
+
 #define TELEMETRY_BUCKETS 14
 
 struct telemetry_histogram {
@@ -63,19 +74,21 @@ struct telemetry {
     _Atomic uint64_t breakers_opened[BREAKERS];
     _Atomic uint64_t reconciles[RESULTS];
     _Atomic uint64_t listed[LISTED];
-    _Atomic uint64_t reconciled_to;     /* seconds since 1970; 0: not known */
-    _Atomic uint64_t trimmed[TRIMMED];  /* entries taken away, by stream */
-    _Atomic uint64_t groups_stalled;    /* now; 0 in all loops but the one that looks */
-    _Atomic uint64_t in_process;        /* now */
-    _Atomic uint64_t paused;            /* now: bit 0 processing, bit 1 + N effect N of enum action */
-    _Atomic uint64_t redis_trouble;     /* enum redis_trouble, now: of the first connection that stores events */
-    _Atomic uint64_t reader_trouble;    /* of the one that reads them */
-    _Atomic uint64_t reader_restarts;   /* by the watchdog */
-    _Atomic uint64_t group_losses;      /* how often the consumer group had vanished */
-    _Atomic uint64_t redis_connections; /* that are ready, at the last heartbeat */
-    _Atomic uint64_t waiting_for_redis; /* events, now */
-    _Atomic uint64_t heartbeat_ms;      /* monotonic; when the loop last turned. 0: not yet, or it has ended */
-    _Atomic uint64_t lag_ns;            /* how late the last heartbeat was */
+    _Atomic uint64_t reconciled_to;          /* seconds since 1970; 0: not known */
+    _Atomic uint64_t trimmed[TRIMMED];       /* entries taken away, by stream */
+    _Atomic uint64_t groups_stalled;         /* now; 0 in all loops but the one that looks */
+    _Atomic uint64_t backlog[STATES];        /* events in Redis, now; 0 in all loops but the one that looks */
+    _Atomic uint64_t backlog_age_ms[STATES]; /* of the oldest; where it is known */
+    _Atomic uint64_t in_process;             /* now */
+    _Atomic uint64_t paused;                 /* now: bit 0 processing, bit 1 + N effect N of enum action */
+    _Atomic uint64_t redis_trouble;          /* enum redis_trouble, now: of the first connection that stores events */
+    _Atomic uint64_t reader_trouble;         /* of the one that reads them */
+    _Atomic uint64_t reader_restarts;        /* by the watchdog */
+    _Atomic uint64_t group_losses;           /* how often the consumer group had vanished */
+    _Atomic uint64_t redis_connections;      /* that are ready, at the last heartbeat */
+    _Atomic uint64_t waiting_for_redis;      /* events, now */
+    _Atomic uint64_t heartbeat_ms;           /* monotonic; when the loop last turned. 0: not yet, or it has ended */
+    _Atomic uint64_t lag_ns;                 /* how late the last heartbeat was */
 };
 
 static inline void telemetry_add(_Atomic uint64_t *counter, uint64_t amount)

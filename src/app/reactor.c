@@ -7,6 +7,7 @@
 
 #include <uv.h>
 
+#include "app/backlog_watch.h"
 #include "app/intake.h"
 #include "app/reconciler.h"
 #include "app/reply.h"
@@ -41,8 +42,9 @@ struct reactor {
     struct listener *listener;
     struct worker *worker;
     struct reconciler *reconciler; /* in the first loop that works */
+    struct backlog_watch *backlog; /* in the first loop */
     bool stopping;
-    int open_parts; /* while stopping: the listener, the worker and the reconciler */
+    int open_parts; /* while stopping: the listener, the worker, the reconciler and the watch */
 };
 
 /* ---- stopping: the listener and the worker side by side, then the queue, then the handles */
@@ -106,6 +108,12 @@ static void on_reconciler_closed(void *context)
     part_ended(reactor);
 }
 
+static void on_backlog_closed(void *context)
+{
+    struct reactor *reactor = context;
+    part_ended(reactor);
+}
+
 static void stop(struct reactor *reactor)
 {
     if (reactor->stopping) {
@@ -127,6 +135,11 @@ static void stop(struct reactor *reactor)
         reactor->open_parts++;
         reconciler_close(reactor->reconciler, on_reconciler_closed, reactor);
         reactor->reconciler = NULL;
+    }
+    if (reactor->backlog) {
+        reactor->open_parts++;
+        backlog_watch_close(reactor->backlog, on_backlog_closed, reactor);
+        reactor->backlog = NULL;
     }
     part_ended(reactor);
 }
@@ -181,6 +194,9 @@ static void on_queue_state(void *context, bool ready)
     }
     if (reactor->reconciler) {
         reconciler_redis(reactor->reconciler, ready);
+    }
+    if (ready && reactor->backlog) {
+        backlog_watch_ask(reactor->backlog);
     }
 }
 
@@ -384,6 +400,9 @@ static int open_parts(struct reactor *reactor)
     if (status == 0 && reactor->options.works && reactor->options.number == 0 &&
         reactor->options.settings->reconcile_every_ms > 0) {
         status = open_reconciler(reactor);
+    }
+    if (status == 0 && reactor->options.number == 0) {
+        status = backlog_watch_open(&reactor->loop, reactor->queue, &reactor->telemetry, &reactor->backlog);
     }
     return status;
 }

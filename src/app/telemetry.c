@@ -217,6 +217,21 @@ static void render_redis(const struct scrape *scrape)
            offsetof(struct telemetry, group_losses));
 }
 
+static void render_backlog(const struct scrape *scrape)
+{
+    static const char *const states[STATES] = {"unread", "in_process", "due", "retrying", "held", "dead"};
+    head(scrape, "backlog_events", "gauge",
+         "Events in Redis, of all processes: unread; in_process; due and retrying, before another try; held by a "
+         "paused effect; dead. Every process tells the same: take the maximum.");
+    labelled(scrape, "backlog_events", "state", states, STATES, offsetof(struct telemetry, backlog));
+    head(scrape, "backlog_oldest_seconds", "gauge", "How long ago the oldest of them was received.");
+    for (enum telemetry_state state = STATE_UNREAD; state <= STATE_IN_PROCESS; state++) {
+        uint64_t age_ms = sum(scrape, offsetof(struct telemetry, backlog_age_ms) + state * sizeof(_Atomic uint64_t));
+        buffer_append_format(scrape->out, "identihook_backlog_oldest_seconds{state=\"%s\"} %.3f\n", states[state],
+                             (double)age_ms / 1000);
+    }
+}
+
 void telemetry_render(const struct telemetry *const *loops, size_t count, struct buffer *out)
 {
     struct scrape scrape = {.loops = loops, .count = count, .out = out};
@@ -225,6 +240,7 @@ void telemetry_render(const struct telemetry *const *loops, size_t count, struct
     render_breakers(&scrape);
     render_reconcile(&scrape);
     render_redis(&scrape);
+    render_backlog(&scrape);
     head(&scrape, "loop_lag_seconds", "gauge", "How late each loop's last heartbeat was.");
     for (size_t i = 0; i < count; i++) {
         buffer_append_format(out, "identihook_loop_lag_seconds{loop=\"%zu\"} %.6f\n", i,

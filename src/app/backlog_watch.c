@@ -1,0 +1,122 @@
+#include "app/backlog_watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "store/backlog.h"
+#include "store/keys.h"
+
+struct backlog_watch {
+    struct queue *queue;
+    struct telemetry *telemetry;
+    uv_timer_t timer;
+    struct backlog_call call;
+    bool asking;
+    int holds; /* what keeps this object: the timer, and the call under way */
+    void (*closed)(void *context);
+    void *closed_context;
+};
+
+static void release(struct backlog_watch *watch)
+{
+    if (--watch->holds == 0) {
+        void (*closed)(void *) = watch->closed;
+        void *context = watch->closed_context;
+        free(watch);
+        closed(context);
+    }
+}
+
+/* Redis does not know how many are unread once entries were taken out of the stream (the group's lag is nil then): what
+ * is in it and nowhere else is, but for those that have ended and are not taken out yet. */
+static int64_t count_unread(const struct backlog *backlog, const struct backlog_group *group)
+{
+    if (group->unread >= 0) {
+        return group->unread;
+    }
+    int64_t rest = backlog->stream_length - group->pending - backlog->retrying;
+    return group->oldest_unread_ms < 0 ? 0 : rest > 1 ? rest : 1;
+}
+
+static void set_count(struct backlog_watch *watch, enum telemetry_state state, int64_t count)
+{
+    telemetry_set(&watch->telemetry->backlog[state], count > 0 ? (uint64_t)count : 0);
+}
+
+static void set_age(struct backlog_watch *watch, enum telemetry_state state, int64_t age_ms)
+{
+    telemetry_set(&watch->telemetry->backlog_age_ms[state], age_ms > 0 ? (uint64_t)age_ms : 0);
+}
+
+static void take(struct backlog_watch *watch, const struct backlog *backlog)
+{
+    set_count(watch, STATE_DUE, backlog->due);
+    set_count(watch, STATE_HELD, backlog->held);
+    set_count(watch, STATE_RETRYING, backlog->retrying - backlog->due - backlog->held);
+    set_count(watch, STATE_DEAD, backlog->dead);
+    /* Before the first worker has made the group, all of the stream is unread. */
+    set_count(watch, STATE_UNREAD, backlog->stream_length);
+    for (size_t i = 0; i < backlog->group_count; i++) {
+        const struct backlog_group *group = &backlog->groups[i];
+        if (text_equal(group->name, TEXT(KEYS_GROUP))) {
+            set_count(watch, STATE_UNREAD, count_unread(backlog, group));
+            set_count(watch, STATE_IN_PROCESS, group->pending);
+            set_age(watch, STATE_UNREAD, group->oldest_unread_ms);
+            set_age(watch, STATE_IN_PROCESS, group->oldest_pending_ms);
+        }
+    }
+}
+
+static void on_read(struct backlog_call *call, const struct backlog *backlog, const char *error)
+{
+    struct backlog_watch *watch = CONTAINER_OF(call, struct backlog_watch, call);
+    (void)error; /* whoever uses Redis in earnest tells of it */
+    watch->asking = false;
+    if (backlog) {
+        take(watch, backlog);
+    }
+    release(watch);
+}
+
+void backlog_watch_ask(struct backlog_watch *watch)
+{
+    if (watch->asking || watch->closed) {
+        return;
+    }
+    watch->asking = backlog_read(watch->queue, &watch->call) == 0;
+    watch->holds += watch->asking ? 1 : 0;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    backlog_watch_ask(timer->data);
+}
+
+int backlog_watch_open(uv_loop_t *loop, struct queue *queue, struct telemetry *telemetry, struct backlog_watch **opened)
+{
+    struct backlog_watch *watch = calloc(1, sizeof(*watch));
+    if (!watch) {
+        return -ENOMEM;
+    }
+    watch->queue = queue;
+    watch->telemetry = telemetry;
+    watch->holds = 1;
+    watch->call.callback = on_read;
+    (void)uv_timer_init(loop, &watch->timer);
+    watch->timer.data = watch;
+    (void)uv_timer_start(&watch->timer, on_timer, BACKLOG_WATCH_INTERVAL_MS, BACKLOG_WATCH_INTERVAL_MS);
+    *opened = watch;
+    return 0;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    release(handle->data);
+}
+
+void backlog_watch_close(struct backlog_watch *watch, void (*closed)(void *context), void *context)
+{
+    watch->closed = closed;
+    watch->closed_context = context;
+    uv_close((uv_handle_t *)&watch->timer, on_timer_closed);
+}
