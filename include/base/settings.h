@@ -167,6 +167,9 @@ struct settings {
     struct secret smtp_password;
     bool smtp_cleartext_login; /* a login may go over a connection without TLS */
     uint64_t smtp_timeout_ms;
+    uint64_t smtp_connections;
+    uint64_t smtp_idle_ms;
+    uint64_t max_waiting_mails;
     char *mail_from;
     char *mail_reply_to;  /* NULL: the sender */
     char *mail_templates; /* NULL: only the built-in ones */

@@ -13,7 +13,9 @@
 /*
  * Sending mail over SMTP. libcurl's SMTP blocks its caller, so it runs on threads of its own: mails go in through a
  * bounded mailbox, results come back to the loop of whoever sent. Each thread keeps its connection for the next mail,
- * for a while. curl_library_open() has run, and SIGPIPE is ignored.
+ * for a while: so many mails are under way at once as there are threads, each on a connection of its own. (On one
+ * connection libcurl awaits each answer before the next command; it has no command pipelining, RFC 2920.)
+ * curl_library_open() has run, and SIGPIPE is ignored.
  *
  * TLS. smtps:// and STARTTLS that is required check the server's certificate and name. STARTTLS that is used only
  * because the server offers it (the default) encrypts without checking who the server is, as mail servers do among
@@ -26,6 +28,8 @@ struct mailer;
 struct mail_outlet;
 
 enum mail_tls { MAIL_TLS_WHEN_OFFERED, MAIL_TLS_REQUIRED, MAIL_TLS_OFF };
+
+#define MAIL_THREADS_MAXIMUM 64
 
 /* All of it outlives the mailer. */
 struct mailer_options {
@@ -79,7 +83,7 @@ enum mail_outcome {
 struct mail_result {
     enum mail_outcome outcome;
     int code;        /* the server's answer to the last step; 0: there was none */
-    char error[200]; /* what happened and what to do; no address of a person is in it; "" when SENT */
+    char error[360]; /* what happened, what to do, and the server's words; no person is named in it; "" when SENT */
 };
 
 struct mail {

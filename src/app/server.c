@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -24,8 +25,6 @@
 #include "net/mail.h"
 #include "net/postgres_library.h"
 
-#define MAIL_THREADS 4
-#define MAILBOX 256
 #define FILES_RESERVED 64 /* besides clients: Redis, Stripe, logs, libraries */
 
 struct server {
@@ -340,9 +339,16 @@ static int start_mailer(struct server *server)
         .cleartext_login = settings->smtp_cleartext_login,
         .ca_file = settings->ca_file,
         .timeout_ms = settings->smtp_timeout_ms,
-        .threads = MAIL_THREADS,
-        .mailbox = MAILBOX,
+        .keep_ms = settings->smtp_idle_ms,
+        .threads = (size_t)settings->smtp_connections,
+        .mailbox = (size_t)settings->max_waiting_mails,
     };
+    if (settings->smtp_username && !settings->smtp_cleartext_login && options.tls == MAIL_TLS_WHEN_OFFERED &&
+        strncasecmp(settings->smtp_url, "smtps:", 6) != 0) {
+        log_warn("the SMTP server's certificate is not checked before the login: use smtps:// or "
+                 "?starttls=required in SMTP_URL",
+                 LOG_STRING("smtp_url", settings->smtp_url));
+    }
     int status = open_writer(server);
     return status == 0 ? mailer_start(&options, &server->mailer) : status;
 }

@@ -236,6 +236,18 @@ static enum address_reach reach_of(struct text url, enum private_addresses allow
     return allowed == PRIVATE_ALLOWED || host_is_internal(host) ? REACH_PRIVATE : REACH_PUBLIC;
 }
 
+/* Its address has no letter beyond ASCII in front of the '@'. */
+static bool has_ascii_name(const char *mailbox)
+{
+    struct text address = {0};
+    bool ascii = mail_address_find(text_of(mailbox), &address) == 0;
+    struct text name = text_cut(&address, '@');
+    for (size_t i = 0; i < name.length; i++) {
+        ascii = ascii && (unsigned char)name.data[i] < 0x80;
+    }
+    return ascii;
+}
+
 static bool resolve(struct settings *settings, unsigned needs, struct buffer *faults)
 {
     bool faulty = false;
@@ -251,6 +263,9 @@ static bool resolve(struct settings *settings, unsigned needs, struct buffer *fa
             "IDENTIHOOK_TLS_CERT and IDENTIHOOK_TLS_KEY belong together: set both or none");
     require(!settings->tls_client_ca || settings->tls_certificate, faults, &faulty,
             "IDENTIHOOK_TLS_CLIENT_CA needs IDENTIHOOK_TLS_CERT and IDENTIHOOK_TLS_KEY");
+    require(!settings->mail_reply_to || has_ascii_name(settings->mail_reply_to), faults, &faulty,
+            "IDENTIHOOK_MAIL_REPLY_TO has letters beyond ASCII in front of its '@', which few mail servers take; for "
+            "example IDENTIHOOK_MAIL_REPLY_TO=help@example.com");
     require(settings->retry_base_ms <= settings->retry_cap_ms, faults, &faulty,
             "IDENTIHOOK_RETRY_BASE is longer than IDENTIHOOK_RETRY_CAP; for example IDENTIHOOK_RETRY_BASE=2s");
     resolve_sessions(settings, needs & SETTINGS_FOR_INGEST, faults, &faulty);

@@ -19,15 +19,14 @@
  * cuts the threads' lines, after which sending ends at once.
  */
 
-#define THREADS_MAXIMUM 16
 #define ADDRESS_MAXIMUM 254 /* RFC 5321 section 4.5.3.1.3, without its brackets */
 /* Servers hang up on idle clients, and count their connections: an idle one is given back soon. */
 #define KEEP_MS 10000
 
 struct mailer {
     struct mailer_options options;
-    struct mail_line *lines[THREADS_MAXIMUM]; /* one for each thread; all there before the first thread starts */
-    uv_thread_t threads[THREADS_MAXIMUM];
+    struct mail_line *lines[MAIL_THREADS_MAXIMUM]; /* one for each thread; all there before the first thread starts */
+    uv_thread_t threads[MAIL_THREADS_MAXIMUM];
     size_t thread_count;
     uv_mutex_t lock;
     uv_cond_t filled;
@@ -133,7 +132,7 @@ static void run(void *context)
 
 static void free_mailer(struct mailer *mailer)
 {
-    for (size_t i = 0; i < THREADS_MAXIMUM; i++) {
+    for (size_t i = 0; i < MAIL_THREADS_MAXIMUM; i++) {
         mail_line_free(mailer->lines[i]);
     }
     uv_cond_destroy(&mailer->filled);
@@ -176,7 +175,7 @@ fail_after_memory:
 
 int mailer_start(const struct mailer_options *options, struct mailer **started)
 {
-    assert(options->threads > 0 && options->threads <= THREADS_MAXIMUM);
+    assert(options->threads > 0 && options->threads <= MAIL_THREADS_MAXIMUM);
     struct mailer *mailer;
     int status = create_mailer(options, &mailer);
     if (status < 0) {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "curl_functions.h"
+#include "smtp_words.h"
 
 /*
  * Happy path: greeting, EHLO, perhaps STARTTLS and AUTH, then MAIL, RCPT, DATA, the mail, 250. The next mail on the
@@ -45,6 +46,9 @@ struct mail_line {
     bool over;         /* QUIT was said: what counts was said before */
     int reply;         /* to the last command; 0: none yet */
     char enhanced[16]; /* its enhanced status code, as in "5.1.1" (RFC 3463), or "" */
+    char words[140];   /* what else it said, as far as it may be repeated */
+    bool takes_utf8;   /* the server of this connection offers SMTPUTF8 (RFC 6531) */
+    bool lacks_utf8;   /* this mail would need it */
     char fault[CURL_ERROR_SIZE];
 };
 
@@ -61,6 +65,7 @@ static curl_socket_t on_open_socket(void *context, curlsocktype purpose, struct 
     }
     if (fd >= 0) {
         line->sockets[line->socket_count++] = fd;
+        line->takes_utf8 = false;
     }
     uv_mutex_unlock(&line->lock);
     return fd >= 0 ? fd : CURL_SOCKET_BAD;
@@ -82,14 +87,19 @@ static int on_close_socket(void *context, curl_socket_t fd)
     return status;
 }
 
-/* Who reads, or will, meets the end of the connection at once. Writing goes on: QUIT still goes out. */
-static void shut_for_reading(struct mail_line *line)
+static void shut(struct mail_line *line, int how)
 {
     uv_mutex_lock(&line->lock);
     for (size_t i = 0; i < line->socket_count; i++) {
-        (void)shutdown(line->sockets[i], SHUT_RD);
+        (void)shutdown(line->sockets[i], how);
     }
     uv_mutex_unlock(&line->lock);
+}
+
+/* Who reads, or will, meets the end of the connection at once. Writing goes on: QUIT still goes out. */
+static void shut_for_reading(struct mail_line *line)
+{
+    shut(line, SHUT_RD);
 }
 
 void mail_line_cut(struct mail_line *line)
@@ -118,10 +128,29 @@ void mail_line_hang_up(struct mail_line *line)
 
 /* ---- following the dialogue */
 
+static bool is_ascii(const char *string)
+{
+    while (*string && (unsigned char)*string < 0x80) {
+        string++;
+    }
+    return *string == '\0';
+}
+
+/* Such an address would go out in bytes that this server has not agreed to: nothing of the mail may follow. */
+static void check_utf8(struct mail_line *line)
+{
+    bool needed = !is_ascii(line->letter->from) || !is_ascii(line->letter->to);
+    if (needed && !line->takes_utf8) {
+        line->lacks_utf8 = true;
+        shut(line, SHUT_RDWR);
+    }
+}
+
 static void note_command(struct mail_line *line, struct text command)
 {
     if (text_starts_with(command, TEXT("MAIL FROM:"))) {
         line->stage = STAGE_SENDER;
+        check_utf8(line);
     } else if (text_starts_with(command, TEXT("RCPT TO:"))) {
         line->stage = STAGE_RECIPIENT;
     } else if (text_starts_with(command, TEXT("DATA"))) {
@@ -133,9 +162,11 @@ static void note_command(struct mail_line *line, struct text command)
     }
     line->reply = 0;
     line->enhanced[0] = '\0';
+    line->words[0] = '\0';
 }
 
-/* "550 5.1.1 no such user" and "550-5.1.1 no such user": only the numbers are kept, the words may name a person. */
+/* "550 5.1.1 no such user" and "550-5.1.1 no such user": the numbers are kept, and of the words those that name nobody.
+ */
 static void note_reply(struct mail_line *line, struct text reply)
 {
     uint64_t code;
@@ -151,8 +182,17 @@ static void note_reply(struct mail_line *line, struct text reply)
         length++;
     }
     struct text enhanced = {.data = reply.data + 4, .length = length};
+    struct text rest = {.data = reply.data + 4, .length = reply.length - 4};
     if (length >= 5 && reply.data[5] == '.' && reply.data[4] == reply.data[0]) {
         (void)snprintf(line->enhanced, sizeof(line->enhanced), "%.*s", TEXT_ARGUMENTS(enhanced));
+        rest.data += length;
+        rest.length -= length;
+    }
+    rest = text_trim(text_cut(&rest, '\r'));
+    if (code >= 400) {
+        smtp_words_append(rest, line->words, sizeof(line->words));
+    } else if (line->stage == STAGE_SESSION && text_equal_ignoring_case(rest, TEXT("SMTPUTF8"))) {
+        line->takes_utf8 = true;
     }
 }
 
@@ -262,8 +302,8 @@ static void set_result(struct mail_result *result, enum mail_outcome outcome, co
 {
     result->outcome = outcome;
     result->code = line->reply;
-    (void)snprintf(result->error, sizeof(result->error), "%s%s%s%s", what, line->enhanced[0] ? " (" : "",
-                   line->enhanced, line->enhanced[0] ? ")" : "");
+    (void)snprintf(result->error, sizeof(result->error), "%s%s%s%s%s%s", what, line->enhanced[0] ? " (" : "",
+                   line->enhanced, line->enhanced[0] ? ")" : "", line->words[0] ? "; it says: " : "", line->words);
 }
 
 static void set_unreachable(struct mail_result *result, const struct mail_line *line, CURLcode code)
@@ -301,6 +341,10 @@ static void judge(struct mail_line *line, CURLcode code, struct mail_result *res
     if (code == CURLE_OK || answered) {
         set_result(result, MAIL_SENT, line, "");
         result->error[0] = '\0';
+    } else if (line->lacks_utf8) {
+        set_result(result, MAIL_PERMANENT, line,
+                   "the address has letters beyond ASCII in front of its '@', and the SMTP server does not offer "
+                   "SMTPUTF8: use one that does, and replay");
     } else if (code == CURLE_LOGIN_DENIED || is_login_code(line->reply)) {
         set_result(result, MAIL_TRANSIENT, line,
                    "the SMTP server refuses the login: check SMTP_USERNAME, SMTP_PASSWORD and SMTP_URL");
@@ -336,8 +380,10 @@ static void begin(struct mail_line *line, const struct mail_line_letter *letter)
     line->handed_over = false;
     line->stage = STAGE_SESSION;
     line->over = false;
+    line->lacks_utf8 = false;
     line->reply = 0;
     line->enhanced[0] = '\0';
+    line->words[0] = '\0';
     line->fault[0] = '\0';
 }
 
@@ -352,8 +398,8 @@ static bool was_stale(const struct mail_line *line, CURLcode code)
 {
     long connections = 0;
     (void)curl_easy_getinfo(line->easy, CURLINFO_NUM_CONNECTS, &connections);
-    return code != CURLE_OK && code != CURLE_OPERATION_TIMEDOUT && connections == 0 && line->stage == STAGE_SENDER &&
-           (line->reply == 0 || line->reply == 421);
+    return code != CURLE_OK && code != CURLE_OPERATION_TIMEDOUT && !line->lacks_utf8 && connections == 0 &&
+           line->stage == STAGE_SENDER && (line->reply == 0 || line->reply == 421);
 }
 
 static CURLcode send_letter(struct mail_line *line, const struct mail_line_letter *letter)

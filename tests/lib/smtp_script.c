@@ -80,8 +80,9 @@ static bool greet(struct script_peer *peer, struct smtp_script *script)
 {
     bool offers_tls = script->offers_tls && !peer->tls;
     char capabilities[128];
-    (void)snprintf(capabilities, sizeof(capabilities), "250-test\r\n%s%s250 8BITMIME\r\n",
-                   offers_tls ? "250-STARTTLS\r\n" : "", script->offers_login ? "250-AUTH PLAIN\r\n" : "");
+    (void)snprintf(capabilities, sizeof(capabilities), "250-test\r\n%s%s%s250 8BITMIME\r\n",
+                   offers_tls ? "250-STARTTLS\r\n" : "", script->offers_login ? "250-AUTH PLAIN\r\n" : "",
+                   script->offers_utf8 ? "250-SMTPUTF8\r\n" : "");
     return answer(peer, script, SMTP_EHLO, capabilities);
 }
 

@@ -33,6 +33,7 @@ struct smtp_script {
     int pause_ms;
     bool offers_tls;
     bool offers_login;
+    bool offers_utf8;
     enum smtp_goodbye goodbye;
 
     atomic_int mails; /* taken */

@@ -309,17 +309,73 @@ START_TEST(the_servers_code_decides)
 }
 END_TEST
 
-START_TEST(an_error_has_the_enhanced_code_and_no_address)
+static const struct {
+    const char *reply;
+    const char *told; /* behind "for good" */
+} told[] = {
+    {"550 5.1.1 <person@example.com> unknown\r\n", " (5.1.1); it says: … unknown"},
+    {"550 5.1.1 person@example.com: user unknown.\r\n", " (5.1.1); it says: … user unknown"},
+    {"550-5.1.1 The email account that you tried to reach\r\n550 5.1.1 does NOT exist, Jenny!\r\n",
+     " (5.1.1); it says: The email account that you … to reach does NOT exist …"},
+    {"550 user jrosen has moved to jrosen.example\r\n", "; it says: user … has moved to …"},
+    {"552 Mailbox full (quota exceeded) 4711\r\n", "; it says: Mailbox full quota exceeded …"},
+    {"550 5.7.1 jrosen\r\n", " (5.7.1)"},
+    {"550 \x1b[31m\xff unknown\x07 user\r\n", "; it says: … user"},
+    {"550\r\n", ""},
+    {"554 spam spam spam spam spam spam spam spam spam spam spam spam spam spam spam spam spam spam spam spam spam "
+     "spam "
+     "spam spam spam spam spam spam spam spam spam\r\n",
+     "; it says: spam spam spam spam spam spam spam spam spam spam spam spam spam spam "
+     "spam spam spam spam spam spam spam spam spam spam spam spam spam spam"},
+};
+
+START_TEST(the_servers_words_are_told_but_nobody_is_named)
 {
     prepare();
     world.script.reply_at = SMTP_RCPT;
-    world.script.reply = "550 5.1.1 <person@example.com> unknown\r\n";
+    world.script.reply = told[_i].reply;
     start();
-    struct mail_result result = deliver();
-    ck_assert_ptr_nonnull(strstr(result.error, "recipient"));
-    ck_assert_ptr_nonnull(strstr(result.error, "(5.1.1)"));
-    ck_assert_ptr_null(strstr(result.error, "person"));
+    char wanted[360];
+    (void)snprintf(wanted, sizeof(wanted), "the SMTP server refuses the recipient for good%s", told[_i].told);
+    ck_assert_str_eq(deliver().error, wanted);
     stop();
+}
+END_TEST
+
+static const struct {
+    const char *from;
+    const char *to;
+    bool offered;
+    enum mail_outcome outcome;
+} international[] = {
+    {"a@b.example", "j\xc3\xb6rg@b.example", true, MAIL_SENT},
+    {"a@b.example", "j\xc3\xb6rg@b.example", false, MAIL_PERMANENT},
+    {"\xc3\xa4@b.example", "b@b.example", true, MAIL_SENT},
+    {"\xc3\xa4@b.example", "b@b.example", false, MAIL_PERMANENT},
+};
+
+START_TEST(an_international_address_goes_only_where_it_is_understood)
+{
+    prepare();
+    world.options.threads = 1;
+    world.script.offers_utf8 = international[_i].offered;
+    start();
+    check(deliver(), MAIL_SENT, 250); /* so that the next goes over a kept connection */
+    for (int i = 0; i < 2; i++) {
+        struct outcome outcome = {0};
+        struct mail mail = {
+            .from = text_of(international[_i].from), .to = text_of(international[_i].to), .message = text_of(message)};
+        ck_assert_int_eq(mail_send(world.outlet, &mail, on_result, &outcome), 0);
+        run_until(i + 2);
+        ck_assert_msg(outcome.result.outcome == international[_i].outcome, "%s", outcome.result.error);
+        ck_assert_int_eq(strstr(outcome.result.error, "SMTPUTF8") != NULL, !international[_i].offered);
+    }
+    stop();
+    ck_assert_int_eq(world.script.mails, international[_i].offered ? 3 : 1);
+    ck_assert_int_eq(strstr(world.script.from, "SMTPUTF8") != NULL, international[_i].offered);
+    if (!international[_i].offered) {
+        ck_assert_ptr_nonnull(strstr(world.script.to, "person@example.com")); /* the first mail's */
+    }
 }
 END_TEST
 
@@ -712,7 +768,9 @@ static void fill(TCase *tests)
     tcase_add_test(tests, a_login_is_sent_where_one_is_configured);
     tcase_add_loop_test(tests, a_login_does_not_go_in_clear_text_unasked, 0, (int)ARRAY_LENGTH(logins));
     tcase_add_loop_test(tests, the_servers_code_decides, 0, ARRAY_LENGTH(replies));
-    tcase_add_test(tests, an_error_has_the_enhanced_code_and_no_address);
+    tcase_add_loop_test(tests, the_servers_words_are_told_but_nobody_is_named, 0, (int)ARRAY_LENGTH(told));
+    tcase_add_loop_test(tests, an_international_address_goes_only_where_it_is_understood, 0,
+                        (int)ARRAY_LENGTH(international));
     tcase_add_test(tests, a_server_that_offers_no_login_gets_none);
     tcase_add_test(tests, a_refused_connection_is_transient);
     tcase_add_loop_test(tests, a_connection_that_ends_is_unknown_only_after_the_whole_mail, 0, ARRAY_LENGTH(ends));
