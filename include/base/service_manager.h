@@ -45,7 +45,8 @@ void service_manager_drop(struct service_manager *manager, enum inherited_socket
 uint64_t service_manager_watchdog_ms(const struct service_manager *manager);
 
 /*
- * Tells it NAME=VALUE lines, in one datagram of less than 512 bytes. Never blocks: what it does not take at once is
- * lost, and the first such failure is logged.
+ * Tells it NAME=VALUE lines, in one datagram of less than 512 bytes. A manager that is behind is waited for, a quarter
+ * of a second at most and not again before it has caught up; what it does not take then is lost, and the first such
+ * failure is logged.
  */
 void service_manager_tell(struct service_manager *manager, const char *format, ...) PRINTF_LIKE(2, 3);

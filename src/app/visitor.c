@@ -143,8 +143,8 @@ bool visitor_read(const struct session_settings *settings, const struct conn *co
         return refuse(refusal, ANSWER_TOKEN_EXPIRED, NULL);
     }
     if (verdict != TOKEN_VALID) {
-        log_verdict(conn, verdict);
-        return refuse(refusal, ANSWER_TOKEN_INVALID, token_verdict_message(verdict));
+        log_verdict(conn, (enum token_verdict)verdict);
+        return refuse(refusal, ANSWER_TOKEN_INVALID, token_verdict_message((enum token_verdict)verdict));
     }
     user_hash(text_of(visitor->token.user), visitor->hash);
     read_address(settings, conn, request, visitor);

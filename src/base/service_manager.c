@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #define FIRST_DESCRIPTOR 3 /* SD_LISTEN_FDS_START */
 #define MESSAGE_MAXIMUM 512
+#define PATIENCE_US 250000 /* with a manager that is behind */
 
 static const char *const socket_names[INHERITED_SOCKETS] = {"webhook", "admin"};
 
@@ -25,6 +27,7 @@ struct service_manager {
     struct sockaddr_un address;
     socklen_t address_length;
     bool complained;
+    bool behind; /* it has not taken the last message */
 };
 
 /* ---- variables */
@@ -219,7 +222,10 @@ static void open_notifier(struct service_manager *manager)
     manager->notifier = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (manager->notifier < 0) {
         complain(manager, strerror(errno));
+        return;
     }
+    struct timeval patience = {.tv_usec = PATIENCE_US};
+    (void)setsockopt(manager->notifier, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 }
 
 void service_manager_tell(struct service_manager *manager, const char *format, ...)
@@ -233,8 +239,14 @@ void service_manager_tell(struct service_manager *manager, const char *format, .
     int length = vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
     size_t size = length < 0 ? 0 : (size_t)length < sizeof(message) ? (size_t)length : sizeof(message) - 1;
-    if (sendto(manager->notifier, message, size, MSG_DONTWAIT | MSG_NOSIGNAL,
-               (const struct sockaddr *)&manager->address, manager->address_length) < 0) {
+    int flags = MSG_NOSIGNAL | (manager->behind ? MSG_DONTWAIT : 0);
+    ssize_t sent;
+    do {
+        sent = sendto(manager->notifier, message, size, flags, (const struct sockaddr *)&manager->address,
+                      manager->address_length);
+    } while (sent < 0 && errno == EINTR);
+    manager->behind = sent < 0;
+    if (sent < 0) {
         complain(manager, strerror(errno));
     }
 }

@@ -201,7 +201,7 @@ static int expect_name(SSL *ssl, const char *name)
         return 0;
     }
     ERR_clear_error();
-    return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1 ? 0 : -ENOMEM;
+    return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)name) == 1 ? 0 : -ENOMEM;
 }
 
 int tls_stream_connect(struct tls_context *context, const char *server_name, struct tls_stream **created)

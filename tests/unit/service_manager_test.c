@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -281,6 +282,40 @@ START_TEST(a_manager_that_does_not_listen_costs_one_line_and_no_time)
 }
 END_TEST
 
+/* Takes messages after a moment, until READY=1 comes. */
+static void *take_late(void *argument)
+{
+    const int *receiver = argument;
+    char message[600] = "";
+    (void)usleep(5000);
+    while (!strstr(message, "READY=1")) {
+        ssize_t length = recv(*receiver, message, sizeof(message) - 1, 0);
+        message[length < 0 ? 0 : length] = '\0';
+    }
+    return NULL;
+}
+
+START_TEST(a_manager_that_is_behind_is_told_all_the_same)
+{
+    char name[64];
+    (void)snprintf(name, sizeof(name), "@identihook-notify-%d", (int)getpid());
+    int receiver = receive_at(name);
+    struct timeval patience = {.tv_sec = 5};
+    pthread_t thread;
+    struct service_manager *manager = meet();
+    (void)logged(tell_often, manager); /* its queue is full */
+    char message[600];
+    ck_assert_int_gt(recv(receiver, message, sizeof(message), MSG_DONTWAIT), 0);
+    service_manager_tell(manager, "STATUS=it takes messages, and is full again");
+    ck_assert_int_eq(setsockopt(receiver, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, take_late, &receiver), 0);
+    service_manager_tell(manager, "READY=1");
+    ck_assert_int_eq(pthread_join(thread, NULL), 0); /* else the test runs out of time */
+    service_manager_close(manager);
+    (void)close(receiver);
+}
+END_TEST
+
 #define NAMELESS 0 /* the same as none at all */
 static const char *const unusable[] = {[NAMELESS] = "", "relative", "vsock:2:1234", "@", "/"};
 
@@ -356,6 +391,7 @@ static void fill(TCase *tests)
     tcase_add_loop_test(tests, no_child_finds_the_variables, 0, 2);
     tcase_add_loop_test(tests, it_is_told_at_a_path_and_at_an_abstract_name, 0, 2);
     tcase_add_loop_test(tests, a_manager_that_does_not_listen_costs_one_line_and_no_time, 0, 2);
+    tcase_add_test(tests, a_manager_that_is_behind_is_told_all_the_same);
     tcase_add_loop_test(tests, an_address_that_is_none_costs_one_line_at_most, 0, (int)ARRAY_LENGTH(unusable) + 1);
     tcase_add_loop_test(tests, signs_of_life_are_wanted_in_half_of_the_time, 0, (int)ARRAY_LENGTH(watchdogs));
 }
