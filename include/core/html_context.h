@@ -35,7 +35,8 @@ struct html_context {
     enum html_filling filling;     /* of that value */
     char name[16];                 /* of the tag or attribute, in lower case; cut where it is longer */
     size_t name_length;
-    bool opens_style; /* the tag is <style */
+    bool opens_style;   /* the tag is <style */
+    bool takes_scripts; /* <script src="…"></script> is no fault; set before the start */
 };
 
 /* What a place takes. */

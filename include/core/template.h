@@ -25,7 +25,11 @@
  */
 struct template;
 
-enum template_kind { TEMPLATE_PLAIN, TEMPLATE_HTML };
+enum template_kind {
+    TEMPLATE_PLAIN,
+    TEMPLATE_HTML,
+    TEMPLATE_PAGE, /* HTML for a browser: it may have scripts, which are files of their own */
+};
 
 enum template_type {
     TEMPLATE_TEXT,

@@ -9,6 +9,7 @@
 
 #include "app/backlog_watch.h"
 #include "app/intake.h"
+#include "app/pages.h"
 #include "app/reconciler.h"
 #include "app/reply.h"
 #include "app/router.h"
@@ -39,6 +40,7 @@ struct reactor {
     struct intake *intake;
     struct router *router;
     struct session_desk *desk; /* NULL: no sessions are created here */
+    struct pages *pages;       /* likewise */
     struct listener *listener;
     struct worker *worker;
     struct reconciler *reconciler; /* in the first loop that works */
@@ -249,6 +251,7 @@ void reactor_free(struct reactor *reactor)
         run(reactor);
     }
     router_free(reactor->router);
+    pages_free(reactor->pages);
     intake_free(reactor->intake);
     replies_free(reactor->replies);
     signature_keys_free(atomic_load(&reactor->new_keys));
@@ -300,8 +303,10 @@ static int open_desk(struct reactor *reactor)
     struct session_desk_options options = {
         .settings = reactor->options.settings, .queue = reactor->queue, .replies = reactor->replies};
     int status = session_desk_open(&reactor->loop, &options, &reactor->desk);
+    status = status == 0 ? pages_create(reactor->options.settings, reactor->replies, &reactor->pages) : status;
     if (status == 0) {
         session_desk_add_routes(reactor->desk, reactor->router);
+        pages_add_routes(reactor->pages, reactor->router);
     }
     return status;
 }

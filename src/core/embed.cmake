@@ -1,6 +1,6 @@
 # Writes OUTPUT: the bytes of each file in FILES, and a table of them, `embedded_files`. Run at build time (see
 # CMakeLists.txt).
-set(text "/* Made by embed.cmake from the files in src/core/templates. */\n#pragma once\n#include <stddef.h>\n\n")
+set(text "/* Made by embed.cmake from files that are built in. */\n#pragma once\n#include <stddef.h>\n\n")
 set(table "")
 foreach(file ${FILES})
   get_filename_component(name "${file}" NAME)

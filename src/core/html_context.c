@@ -38,7 +38,7 @@ static void begin_name(struct html_context *context, enum html_state state)
 
 static const char *end_tag_name(struct html_context *context)
 {
-    if (strcmp(context->name, "script") == 0) {
+    if (strcmp(context->name, "script") == 0 && !context->takes_scripts) {
         return "has a script in it, which mail programs refuse";
     }
     context->opens_style = strcmp(context->name, "style") == 0;

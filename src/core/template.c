@@ -270,7 +270,7 @@ static int add_variable(struct compiler *compiler, const struct tag *tag, size_t
                         TEXT_ARGUMENTS(tag->name), TEXT_ARGUMENTS(tag->name), TEXT_ARGUMENTS(tag->name));
     }
     enum escape escape = ESCAPE_PLAIN;
-    if (compiler->source->kind == TEMPLATE_HTML) {
+    if (compiler->source->kind != TEMPLATE_PLAIN) {
         int status = choose_escape(compiler, tag, type, &escape);
         if (status != 0) {
             return status;
@@ -293,7 +293,7 @@ static int add_literal(struct compiler *compiler, size_t start, size_t end)
     struct text literal = slice(compiler, start, end);
     add_piece(compiler, PIECE_LITERAL)->literal = literal;
     const char *fault =
-        compiler->source->kind == TEMPLATE_HTML ? html_context_follow(&compiler->context, literal) : NULL;
+        compiler->source->kind != TEMPLATE_PLAIN ? html_context_follow(&compiler->context, literal) : NULL;
     return fault ? fault_at(compiler, start, "the part from here %s", fault) : 0;
 }
 
@@ -336,7 +336,7 @@ static int compile(struct compiler *compiler)
         status = fault_at(compiler, opened->offset, "this section is never closed with {{/%s}}",
                           compiler->template->variables[variable].name);
     }
-    if (status == 0 && compiler->source->kind == TEMPLATE_HTML && compiler->context.state != HTML_IN_TEXT) {
+    if (status == 0 && compiler->source->kind != TEMPLATE_PLAIN && compiler->context.state != HTML_IN_TEXT) {
         status = fault_at(compiler, compiler->text.length, "it ends within a tag, a comment or a style");
     }
     return status;
@@ -377,6 +377,7 @@ int template_compile(const struct template_source *source, const struct template
     }
     template->variables = variables;
     struct compiler compiler = {.source = source, .template = template, .faults = faults};
+    compiler.context.takes_scripts = source->kind == TEMPLATE_PAGE;
     compiler.text = copy_source(template, source->text);
     template->pieces = calloc(count_pieces(compiler.text), sizeof(*template->pieces));
     int status = template->source && template->pieces ? compile(&compiler) : -ENOMEM;
