@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "core/job.h"
 #include "net/redis_trouble.h"
+#include "store/durability.h"
 #include "stripe/signature_help.h"
 
 /*
@@ -89,6 +90,7 @@ struct telemetry {
     _Atomic uint64_t waiting_for_redis;      /* events, now */
     _Atomic uint64_t heartbeat_ms;           /* monotonic; when the loop last turned. 0: not yet, or it has ended */
     _Atomic uint64_t lag_ns;                 /* how late the last heartbeat was */
+    _Atomic uint64_t durability;             /* enum durability of what Redis confirms */
 };
 
 static inline void telemetry_add(_Atomic uint64_t *counter, uint64_t amount)
@@ -117,6 +119,9 @@ uint64_t telemetry_paused(const struct telemetry *const *loops, size_t count);
 
 /* What keeps Redis from being of use to one of the loops; REDIS_FINE: nothing does. */
 enum redis_trouble telemetry_redis_trouble(const struct telemetry *const *loops, size_t count);
+
+/* The least that one of them was told; DURABILITY_WEAK is less than unknown. */
+enum durability telemetry_durability(const struct telemetry *const *loops, size_t count);
 
 /* Appends the sum of `count` loops' figures in Prometheus's text format. */
 void telemetry_render(const struct telemetry *const *loops, size_t count, struct buffer *out);

@@ -58,6 +58,7 @@ setting_reader setting_tolerance; /* a duration; bare digits are seconds, as in 
 setting_reader setting_events;
 setting_reader setting_livemode;
 setting_reader setting_private_addresses;
+setting_reader setting_durability;
 setting_reader setting_access_log;
 setting_reader setting_actions;
 setting_reader setting_outputs;

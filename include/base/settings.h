@@ -30,6 +30,9 @@ struct webhook_secret {
     struct secret value;
 };
 
+/* What is waited for before a 200. */
+enum durability_setting { DURABILITY_MEMORY, DURABILITY_REPLICA, DURABILITY_AOF };
+
 enum access_log_mode { ACCESS_LOG_OFF, ACCESS_LOG_ERRORS, ACCESS_LOG_ALL };
 enum livemode_filter { LIVEMODE_ANY, LIVEMODE_LIVE, LIVEMODE_TEST };
 
@@ -132,6 +135,9 @@ struct settings {
     uint64_t max_in_flight_bytes;
     uint64_t redis_connections;
     uint64_t redis_check_every_ms;
+    uint64_t require_durable; /* 0 or 1 */
+    enum durability_setting durability;
+    uint64_t durability_replicas;
     uint64_t header_timeout_ms;
     uint64_t request_timeout_ms;
     uint64_t idle_timeout_ms;

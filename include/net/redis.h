@@ -9,6 +9,7 @@
 #include "base/attributes.h"
 #include "base/redis_url.h"
 #include "base/text.h"
+#include "net/redis_facts.h"
 #include "net/redis_trouble.h"
 
 struct redisReply; /* hiredis */
@@ -16,13 +17,13 @@ struct redisReply; /* hiredis */
 /*
  * One connection to Redis on a libuv loop, which comes back by itself, for ever, when it is lost.
  *
- * Happy path: find the server, connect, greet (AUTH, SELECT, SCRIPT LOAD, CLIENT SETNAME), ready. Calls made in one
- * turn of the loop leave in one write; replies come in the order of the calls.
+ * Happy path: find the server, connect, greet (AUTH, SELECT, INFO, SCRIPT LOAD, CLIENT SETNAME), ready. Calls made in
+ * one turn of the loop leave in one write; replies come in the order of the calls.
  *
- * Failure modes: refused, reset, closed, a wrong password, a server that loads or has become a replica: all calls under
- * way get the reply NULL, and a new connection is tried, from finding the server on, after a backoff of 20 ms doubling
- * to 2 s, with jitter. A server that says nothing while a call is older than call_timeout_ms is treated the same way,
- * and one that nobody asks anything is asked from time to time. While not ready, calls are refused at once.
+ * Failure modes: refused, reset, closed, a wrong password, a server that loads, is a replica or not admitted: all calls
+ * under way get the reply NULL, and a new connection is tried, from finding the server on, after a backoff of 20 ms
+ * doubling to 2 s, with jitter. A server that says nothing while a call is older than call_timeout_ms is treated the
+ * same way, and one that nobody asks anything is asked from time to time. While not ready, calls are refused at once.
  *
  * A server that is there but takes no writes (no memory, no disk, no replicas, busy with a script) keeps its
  * connection, which is not ready until a write succeeds again: that is tried after 100 ms, doubling to 2 s. Calls are
@@ -42,6 +43,8 @@ struct redis_script {
 /* Computes the digest. To be called once before the first use, from one thread. */
 void redis_script_prepare(struct redis_script *script);
 
+#define REDIS_WHY_SIZE 256
+
 struct redis_options {
     const struct redis_url *url; /* outlives the connection */
     const char *name;            /* CLIENT SETNAME; letters, digits, '-', '.', ':' */
@@ -51,7 +54,10 @@ struct redis_options {
     const char *probe;       /* the key that a check writes, outlives the connection; NULL: checked by PING alone */
     size_t max_calls;        /* under way at once */
     size_t max_bytes;        /* of the commands under way */
-    const struct redis_script *const *scripts;   /* ends with NULL; may be NULL */
+    const struct redis_script *const *scripts; /* ends with NULL; may be NULL */
+    /* May be NULL: called at the end of each greeting with what the server says of itself, as far as it does. Anything
+     * but REDIS_FINE, with the reason in `why`, and the connection is given up and tried anew.*/
+    enum redis_trouble (*admit)(void *context, const struct redis_facts *facts, char why[REDIS_WHY_SIZE]);
     void (*on_state)(void *context, bool ready); /* may be NULL; runs on the loop, never inside redis_open() */
     void *context;
 };

@@ -32,7 +32,8 @@ enum redis_trouble {
     REDIS_NO_REPLICAS,
     REDIS_BUSY,
     REDIS_SLOT_MIGRATES,
-    REDIS_UNSUITABLE, /* too old, or not as durable as the settings require: the log says more */
+    REDIS_NOT_DURABLE, /* and the settings require it */
+    REDIS_UNSUITABLE,  /* too old, or something else that the log tells */
 
     REDIS_TROUBLES
 };

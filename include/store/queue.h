@@ -9,6 +9,8 @@
 #include "base/redis_url.h"
 #include "base/text.h"
 #include "net/redis.h"
+#include "store/barrier.h"
+#include "store/durability.h"
 #include "store/keys.h"
 #include "stripe/event.h"
 
@@ -36,11 +38,15 @@ struct queue_options {
     uint64_t call_timeout_ms;
     uint64_t check_every_ms; /* as of redis_options */
     uint64_t dedupe_window_ms;
-    uint64_t history_ms; /* how long is kept what became of a finished event */
-    size_t max_calls;    /* events being put at once, and their bytes; also the other calls of the first connection */
+    uint64_t history_ms;                /* how long is kept what became of a finished event */
+    enum durability_setting durability; /* what is waited for before an event counts as put */
+    unsigned replicas;                  /* DURABILITY_REPLICA: how many must have it; at least 1 */
+    bool require_durable;               /* a Redis that is not judged DURABILITY_SOUND is not used */
+    size_t max_calls; /* events being put at once, and their bytes; also the other calls of the first connection */
     size_t max_bytes;
     size_t lanes; /* connections to put events through, 1 to QUEUE_LANES_MAXIMUM; 0 is 1 */
-    void (*on_state)(void *context, bool ready); /* may be NULL */
+    void (*on_state)(void *context, bool ready);        /* may be NULL */
+    void (*on_refused)(void *context, const char *why); /* may be NULL: this Redis is not what these options require */
     void *context;
 };
 
@@ -54,6 +60,9 @@ bool queue_is_ready(const struct queue *queue);
 /* What keeps its first connection from being ready. */
 enum redis_trouble queue_trouble(const struct queue *queue);
 
+/* How safe what Redis confirms is, as it said when its first connection was made. */
+enum durability queue_durability(const struct queue *queue);
+
 /* How many of its connections are ready. */
 size_t queue_ready_lanes(const struct queue *queue);
 
@@ -66,7 +75,8 @@ uint64_t queue_dedupe_window_ms(const struct queue *queue);
 enum queue_put_outcome {
     QUEUE_PUT_QUEUED,
     QUEUE_PUT_DUPLICATE, /* it was there before */
-    QUEUE_PUT_UNKNOWN,   /* Redis did not confirm: it may be queued or not, and putting it again is safe */
+    QUEUE_PUT_UNKNOWN, /* Redis did not confirm, or not as safely as is asked for: it may be queued or not, and putting
+                          it again is safe */
 };
 
 /* Embedded by the caller; stays where it is until its callback has run. */
@@ -74,6 +84,9 @@ struct queue_put {
     struct redis_call call;
     struct queue *queue;
     size_t bytes;
+    struct barrier *barrier; /* of the connection that it went through */
+    struct barrier_wait wait;
+    bool duplicate;
     void (*callback)(struct queue_put *put, enum queue_put_outcome outcome);
 };
 

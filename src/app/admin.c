@@ -35,6 +35,12 @@ static enum redis_trouble redis_trouble_now(const struct admin *admin)
     return telemetry_redis_trouble(loops.telemetry, loops.count);
 }
 
+static enum durability durability_now(const struct admin *admin)
+{
+    struct loops loops = loops_of(admin);
+    return telemetry_durability(loops.telemetry, loops.count);
+}
+
 static int write_health(struct admin *admin)
 {
     bool healthy = admin_loops_turn(admin);
@@ -70,9 +76,10 @@ static int write_readiness(struct admin *admin)
     bool redis = trouble == REDIS_FINE;
     bool ready = loops && redis && !admin->draining;
     buffer_append_format(&admin->body,
-                         "{\"ready\":%s,\"components\":{\"loops\":\"%s\",\"redis\":\"%s\",\"draining\":%s},",
+                         "{\"ready\":%s,\"components\":{\"loops\":\"%s\",\"redis\":\"%s\",\"draining\":%s},"
+                         "\"durability\":\"%s\",",
                          ready ? "true" : "false", loops ? "ok" : "stuck", redis ? "ok" : "unavailable",
-                         admin->draining ? "true" : "false");
+                         admin->draining ? "true" : "false", durability_names[durability_now(admin)]);
     write_pauses(admin);
     if (!redis) {
         buffer_append_format(&admin->body, ",\"redis\":{\"trouble\":\"%s\",\"fix\":\"%s\"}",

@@ -176,6 +176,7 @@ static void on_heartbeat(uv_timer_t *timer)
     telemetry_set(&reactor->telemetry.heartbeat_ms, now / 1000000);
     if (reactor->queue) {
         telemetry_set(&reactor->telemetry.redis_trouble, queue_trouble(reactor->queue));
+        telemetry_set(&reactor->telemetry.durability, queue_durability(reactor->queue));
     }
     telemetry_set(&reactor->telemetry.redis_connections, reactor->queue ? queue_ready_lanes(reactor->queue) : 0);
     reactor->last_beat_ns = now;
@@ -188,6 +189,7 @@ static void on_queue_state(void *context, bool ready)
 {
     struct reactor *reactor = context;
     telemetry_set(&reactor->telemetry.redis_trouble, queue_trouble(reactor->queue));
+    telemetry_set(&reactor->telemetry.durability, queue_durability(reactor->queue));
     if (ready && reactor->listener) {
         listener_begin(reactor->listener);
     }
@@ -279,6 +281,9 @@ static int open_queue(struct reactor *reactor)
         .name = reactor->name,
         .call_timeout_ms = settings->enqueue_timeout_ms,
         .check_every_ms = settings->redis_check_every_ms,
+        .durability = reactor->options.ingests ? settings->durability : DURABILITY_MEMORY,
+        .replicas = (unsigned)settings->durability_replicas,
+        .require_durable = settings->require_durable != 0,
         .dedupe_window_ms = settings->dedupe_window_ms,
         .history_ms = settings->history_ms,
         .max_calls = share(settings, settings->max_in_flight),

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "app/admin.h"
+#include "app/preflight.h"
 #include "app/mail_writer.h"
 #include "app/reactor.h"
 #include "app/session_desk.h"
@@ -492,7 +493,8 @@ static int open_addresses(struct server *server)
 
 static int start(struct server *server)
 {
-    int status = server->options.ingests ? make_tls(server->options.settings, &server->tls) : 0;
+    int status = preflight(server->options.settings, server->options.ingests);
+    status = status == 0 && server->options.ingests ? make_tls(server->options.settings, &server->tls) : status;
     status = status == 0 ? start_mailer(server) : status;
     status = status == 0 ? open_addresses(server) : status;
     status = status == 0 ? open_reactors(server) : status;

@@ -51,6 +51,15 @@ enum redis_trouble telemetry_redis_trouble(const struct telemetry *const *loops,
     return (enum redis_trouble)trouble;
 }
 
+enum durability telemetry_durability(const struct telemetry *const *loops, size_t count)
+{
+    bool seen[DURABILITY_SOUND + 1] = {false};
+    for (size_t i = 0; i < count; i++) {
+        seen[telemetry_get(&loops[i]->durability)] = true;
+    }
+    return seen[DURABILITY_WEAK] ? DURABILITY_WEAK : seen[DURABILITY_UNKNOWN] ? DURABILITY_UNKNOWN : DURABILITY_SOUND;
+}
+
 /* ---- rendering */
 
 struct scrape {
@@ -210,6 +219,13 @@ static void render_redis(const struct scrape *scrape)
     for (enum redis_trouble trouble = REDIS_FINE + 1; trouble < REDIS_TROUBLES; trouble++) {
         buffer_append_format(scrape->out, "identihook_redis_troubles_total{trouble=\"%s\"} %" PRIu64 "\n",
                              redis_trouble_name(trouble), redis_troubles_met(trouble));
+    }
+    head(scrape, "redis_durability", "gauge",
+         "1 for how safe what Redis confirms is: weak when events that were answered 200 could be lost.");
+    for (enum durability durability = DURABILITY_UNKNOWN; durability <= DURABILITY_SOUND; durability++) {
+        buffer_append_format(scrape->out, "identihook_redis_durability{durability=\"%s\"} %d\n",
+                             durability_names[durability],
+                             telemetry_durability(scrape->loops, scrape->count) == durability);
     }
     single(scrape, "reader_restarts_total", "counter", "Workers that should have been reading, and were made to.",
            offsetof(struct telemetry, reader_restarts));

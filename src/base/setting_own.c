@@ -275,6 +275,19 @@ int setting_private_addresses(const struct setting *setting, struct settings *se
     return 0;
 }
 
+int setting_durability(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
+{
+    static const char *const words[] = {
+        [DURABILITY_MEMORY] = "memory", [DURABILITY_REPLICA] = "replica", [DURABILITY_AOF] = "aof"};
+    int index = index_of(value, words, ARRAY_LENGTH(words));
+    if (index < 0) {
+        *fault = "is not memory, replica or aof";
+        return 0;
+    }
+    *(enum durability_setting *)setting_field(settings, setting) = (enum durability_setting)index;
+    return 0;
+}
+
 int setting_actions(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
 {
     struct action_list *list = setting_field(settings, setting);

@@ -35,6 +35,17 @@ const struct setting settings_table[] = {
      .fallback = "8", .least = 1, .most = 64, .example = "4",
      .help = "connections of each loop that events are stored through: Redis takes 16 KB of each at a time, so more of "
              "them let it store more at once, above all when it waits for a disk"},
+    {.name = "IDENTIHOOK_REQUIRE_DURABLE", .read = setting_count, .offset = FIELD(require_durable), .fallback = "0",
+     .most = 1, .example = "1",
+     .help = "1 refuses a Redis that could lose what it confirmed: that evicts keys, has no append-only file, or never "
+             "syncs it"},
+    {.name = "IDENTIHOOK_DURABILITY", .read = setting_durability, .offset = FIELD(durability), .fallback = "memory",
+     .example = "replica",
+     .help = "what is waited for before an event is answered 200: memory (Redis has it, as safe as its own settings "
+             "are), replica (WAIT: replicas have it, too) or aof (WAITAOF of Redis 7.2: it is on the disk)"},
+    {.name = "IDENTIHOOK_DURABILITY_REPLICAS", .read = setting_count, .offset = FIELD(durability_replicas),
+     .fallback = "1", .least = 1, .most = 100, .example = "1",
+     .help = "how many replicas must have it, with IDENTIHOOK_DURABILITY=replica"},
     {.name = "IDENTIHOOK_REDIS_CHECK_EVERY", .read = setting_duration, .offset = FIELD(redis_check_every_ms),
      .fallback = "5s", .least = 100, .most = HOUR_MS, .example = "5s",
      .help = "how often a connection to Redis on which nothing happens is checked, so that readiness tells the truth: "

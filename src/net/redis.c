@@ -26,7 +26,6 @@
 #define WAIT_LAST_MS 2000
 #define POOL_MAXIMUM 1024          /* requests kept for reuse */
 #define POOLED_BYTES_MAXIMUM 16384 /* larger command buffers are given back */
-#define WHY_SIZE 200
 
 enum redis_state {
     REDIS_WAITING,    /* for the backoff's timer */
@@ -73,6 +72,10 @@ struct redis {
     uint64_t ready_at_ms;
     unsigned greetings; /* replies still to come */
     struct redis_call greeting;
+    struct redis_call info; /* questions of the greeting, that need not be answered */
+    struct redis_call config;
+    struct redis_call name;
+    struct redis_facts facts;
     int open_parts; /* while closing: the handles and the route */
     void (*closed)(void *context);
     void *closed_context;
@@ -459,7 +462,7 @@ static void fail_requests(struct redis *redis)
 
 static void lose(struct redis *redis, enum redis_trouble trouble, const char *why)
 {
-    char reason[WHY_SIZE]; /* `why` may belong to what goes now */
+    char reason[REDIS_WHY_SIZE]; /* `why` may belong to what goes now */
     bool was_ready = redis->state == REDIS_READY && redis->trouble == REDIS_FINE;
     (void)snprintf(reason, sizeof(reason), "%s", why);
     if (redis->state == REDIS_READY && now_ms(redis) >= redis->ready_at_ms + STABLE_MS) {
@@ -491,11 +494,31 @@ static void on_lost(void *context, const char *why)
 /* ---- greeting */
 
 static void on_greeting(struct redis_call *call, const redisReply *reply);
+static void on_info(struct redis_call *call, const redisReply *reply);
+static void on_config(struct redis_call *call, const redisReply *reply);
+static void on_name(struct redis_call *call, const redisReply *reply);
+
+static int ask(struct redis *redis, struct redis_call *call, size_t count, const struct text *arguments)
+{
+    redis->greetings++;
+    return send_own(redis, call, count, arguments);
+}
 
 static int greet_with(struct redis *redis, size_t count, const struct text *arguments)
 {
-    redis->greetings++;
-    return send_own(redis, &redis->greeting, count, arguments);
+    return ask(redis, &redis->greeting, count, arguments);
+}
+
+/* Whether it is a primary, and what else whoever admits it wants to know. */
+static int greet_facts(struct redis *redis)
+{
+    struct text info[] = {TEXT("INFO"), TEXT("replication")};
+    struct text config[] = {TEXT("CONFIG"), TEXT("GET"), TEXT("appendfsync")};
+    redis->facts = (struct redis_facts){0};
+    redis->info.callback = on_info;
+    redis->config.callback = on_config;
+    int status = ask(redis, &redis->info, redis->options.admit ? 1 : 2, info);
+    return status == 0 && redis->options.admit ? ask(redis, &redis->config, 3, config) : status;
 }
 
 static int greet_login(struct redis *redis)
@@ -522,13 +545,16 @@ static int greet(struct redis *redis)
     redis->state = REDIS_GREETING;
     redis->greetings = 0;
     redis->greeting.callback = on_greeting;
+    redis->name.callback = on_name;
     int status = greet_login(redis);
+    status = status == 0 ? greet_facts(redis) : status;
     for (size_t i = 0; status == 0 && redis->options.scripts && redis->options.scripts[i]; i++) {
         status = greet_with(redis, 3,
                             (struct text[]){TEXT("SCRIPT"), TEXT("LOAD"), text_of(redis->options.scripts[i]->source)});
     }
     if (status == 0) {
-        status = greet_with(redis, 3, (struct text[]){TEXT("CLIENT"), TEXT("SETNAME"), text_of(redis->options.name)});
+        status =
+            ask(redis, &redis->name, 3, (struct text[]){TEXT("CLIENT"), TEXT("SETNAME"), text_of(redis->options.name)});
     }
     return status;
 }
@@ -564,17 +590,77 @@ static void refuse_greeting(struct redis *redis, const char *error)
     lose(redis, trouble, error);
 }
 
+/* All has been answered: is it the server that is wanted? */
+static void judge(struct redis *redis)
+{
+    char why[REDIS_WHY_SIZE] = "";
+    if (redis->facts.replica == REDIS_YES) {
+        lose(redis, REDIS_READONLY, "it is a replica");
+        return;
+    }
+    enum redis_trouble trouble =
+        redis->options.admit ? redis->options.admit(redis->options.context, &redis->facts, why) : REDIS_FINE;
+    if (trouble == REDIS_FINE) {
+        become_ready(redis);
+    } else {
+        lose(redis, trouble, why);
+    }
+}
+
+/* One reply of the greeting. True when it is no error; one that does not matter, because the user lacks a permission or
+ * the command is not known, is passed over. */
+static bool take_greeting(struct redis *redis, const redisReply *reply, bool matters)
+{
+    if (!reply || redis->state != REDIS_GREETING) {
+        return false; /* lost: lose() goes on */
+    }
+    bool is_error = reply->type == REDIS_REPLY_ERROR;
+    enum redis_trouble trouble = is_error ? redis_trouble_of(text_of(reply->str)) : REDIS_FINE;
+    if (is_error && (matters || (trouble != REDIS_FINE && trouble != REDIS_NOPERM))) {
+        refuse_greeting(redis, reply->str);
+        return false;
+    }
+    redis->greetings--;
+    return !is_error;
+}
+
+static void end_greeting(struct redis *redis)
+{
+    if (redis->state == REDIS_GREETING && redis->greetings == 0) {
+        judge(redis);
+    }
+}
+
 static void on_greeting(struct redis_call *call, const redisReply *reply)
 {
     struct redis *redis = CONTAINER_OF(call, struct redis, greeting);
-    if (!reply || redis->state != REDIS_GREETING) {
-        return; /* lost: lose() goes on */
+    (void)take_greeting(redis, reply, true);
+    end_greeting(redis);
+}
+
+static void on_name(struct redis_call *call, const redisReply *reply)
+{
+    struct redis *redis = CONTAINER_OF(call, struct redis, name);
+    (void)take_greeting(redis, reply, false);
+    end_greeting(redis);
+}
+
+static void on_info(struct redis_call *call, const redisReply *reply)
+{
+    struct redis *redis = CONTAINER_OF(call, struct redis, info);
+    if (take_greeting(redis, reply, false) && reply->type == REDIS_REPLY_STRING) {
+        redis_facts_read_info(&redis->facts, (struct text){.data = reply->str, .length = (size_t)reply->len});
     }
-    if (reply->type == REDIS_REPLY_ERROR) {
-        refuse_greeting(redis, reply->str);
-    } else if (--redis->greetings == 0) {
-        become_ready(redis);
+    end_greeting(redis);
+}
+
+static void on_config(struct redis_call *call, const redisReply *reply)
+{
+    struct redis *redis = CONTAINER_OF(call, struct redis, config);
+    if (take_greeting(redis, reply, false) && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2) {
+        redis_facts_read_config(&redis->facts, text_of(reply->element[0]->str), text_of(reply->element[1]->str));
     }
+    end_greeting(redis);
 }
 
 /* ---- connecting */

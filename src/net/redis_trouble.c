@@ -38,6 +38,8 @@ static const struct {
     [REDIS_BUSY] = {"busy", REDIS_REMEDY_WAIT, "a script of somebody runs too long: SCRIPT KILL ends it"},
     [REDIS_SLOT_MIGRATES] = {"slot_migrates", REDIS_REMEDY_WAIT,
                              "the slot of our keys is on its way to another node: wait until it is there"},
+    [REDIS_NOT_DURABLE] = {"not_durable", REDIS_REMEDY_RECONNECT,
+                           "IDENTIHOOK_REQUIRE_DURABLE is set, and Redis could lose events: the log says why"},
     [REDIS_UNSUITABLE] = {"unsuitable", REDIS_REMEDY_RECONNECT,
                           "Redis is not what the settings require: the log says what is missing"},
 };

@@ -104,6 +104,15 @@ export const pairs = (list) =>
 
 const entryOf = ([id, fields]) => ({ id, ...pairs(fields) });
 
+/** A port of 127.0.0.1 that nobody has now. */
+export async function freePort() {
+  const server = net.createServer();
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 // ---- following a stream
 
 /** Reads a stream from its beginning into a journal, through restarts of the server. */
@@ -162,6 +171,7 @@ export class RedisServer {
       appendonly: 'yes',
       appendfsync: 'always',
       save: '',
+      'repl-diskless-sync-delay': 0, // a replica need not wait for others to join it
       'maxmemory-policy': 'noeviction',
       ...settings,
     };
@@ -186,6 +196,15 @@ export class RedisServer {
 
   get pid() {
     return this.#process.pid;
+  }
+
+  /** Lets it listen on a port, too, that was free a moment ago; gives [host, port]. */
+  async listen() {
+    for (;;) {
+      const port = await freePort();
+      const set = await this.call('CONFIG', 'SET', 'port', port).catch(() => null); // taken meanwhile
+      if (set) return ['127.0.0.1', port];
+    }
   }
 
   /** One command on a connection that is made anew when it is lost. */
