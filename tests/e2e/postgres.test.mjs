@@ -33,7 +33,7 @@ async function open(t, { settings = {}, tables = true, ...options } = {}) {
   const world = await World.open(t, {
     ...NO_OTHERS,
     ...options,
-    settings: { DATABASE_URL: database.url, ...settings },
+    settings: { DATABASE_URL: database.url, IDENTIHOOK_MAX_ATTEMPTS: '1000', ...settings },
   });
   return { world, database };
 }
@@ -206,12 +206,22 @@ describe('postgres', { concurrency: 4 }, () => {
     verified: (created, asked) => ['verified', created, asked],
   };
   const orders = [
-    ['verified stays when a failure that is told to be newer comes', states.verified(10, 1), states.failed(20, 2), false],
+    [
+      'verified stays when a failure that is told to be newer comes',
+      states.verified(10, 1),
+      states.failed(20, 2),
+      false,
+    ],
     ['verified comes after a failure of the same second', states.failed(10, 2), states.verified(10, 1), true],
     ['verified comes after a failure that is told to be newer', states.failed(20, 2), states.verified(10, 1), true],
     ['of two failures the older one stays away', states.failed(20, 1), states.failed(10, 2), false],
     ['of two within a second, what was asked for later counts', states.failed(10, 1), states.failed(10, 2), true],
-    ['of two within a second, what was asked for earlier stays away', states.failed(10, 2), states.failed(10, 1), false],
+    [
+      'of two within a second, what was asked for earlier stays away',
+      states.failed(10, 2),
+      states.failed(10, 1),
+      false,
+    ],
     ['of two verifications the newer one counts', states.verified(10, 1), states.verified(20, 2), true],
   ];
   test('the newer state wins, whatever comes first', async () => {
@@ -221,16 +231,33 @@ describe('postgres', { concurrency: 4 }, () => {
     for (const [i, [name, first, second, wins]] of orders.entries()) {
       for (const [j, [status, created, asked]] of [first, second].entries()) {
         const values = [`evt_${i}_${j}`, `vs_${i}`, status, false, null, null, null, null, null, null, 'type'];
-        await database.rows(statement, [...values, created, asked, 1000]);
+        await database.rows(statement, [...values, created, asked, 3_600_000]);
       }
-      const [row] = await database.rows('SELECT last_event FROM identity_verifications WHERE session = $1', [`vs_${i}`]);
+      const [row] = await database.rows('SELECT last_event FROM identity_verifications WHERE session = $1', [
+        `vs_${i}`,
+      ]);
       assert.equal(row.last_event, `evt_${i}_${wins ? 1 : 0}`, name);
     }
     const [{ count }] = await database.rows(`SELECT count(*)::int FROM identihook_effects`);
     assert.equal(count, 2 * orders.length);
-    await database.rows(`UPDATE identihook_effects SET at = now() - interval '1 hour'`);
+    await database.rows(`UPDATE identihook_effects SET at = now() - interval '2 hours'`);
     for (const id of ['a', 'b', 'c']) {
-      const values = [`evt_${id}`, 'vs_0', 'verified', false, null, null, null, null, null, null, 'type', 30, 3, 1000];
+      const values = [
+        `evt_${id}`,
+        'vs_0',
+        'verified',
+        false,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        'type',
+        30,
+        3,
+        3_600_000,
+      ];
       await database.rows(statement, values);
     }
     const [{ count: left }] = await database.rows(`SELECT count(*)::int FROM identihook_effects`);
@@ -310,7 +337,6 @@ describe('postgres', { concurrency: 4 }, () => {
         IDENTIHOOK_POSTGRES_CONNECT_TIMEOUT: '200ms',
         IDENTIHOOK_RETRY_BASE: '100ms',
         IDENTIHOOK_RETRY_CAP: '400ms',
-        IDENTIHOOK_MAX_ATTEMPTS: '1000',
       },
     });
     const holder = await database.client();
@@ -416,7 +442,11 @@ describe('a PostgreSQL that goes away', { concurrency: 3 }, () => {
     await migrate(database);
     const world = await World.open(t, {
       ...NO_OTHERS,
-      settings: { DATABASE_URL: database.url, IDENTIHOOK_POSTGRES_CONNECT_TIMEOUT: '200ms' },
+      settings: {
+        DATABASE_URL: database.url,
+        IDENTIHOOK_POSTGRES_CONNECT_TIMEOUT: '200ms',
+        IDENTIHOOK_MAX_ATTEMPTS: '1000',
+      },
     });
     await database.rows(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1`, [database.name]);
     own.freeze();

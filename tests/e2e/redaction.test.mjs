@@ -35,7 +35,10 @@ async function open(t, { settings = {}, ...options } = {}) {
 function person() {
   const word = (name) => `Canary${name}${token(10)}`;
   const words = Object.fromEntries(
-    ['user', 'first', 'last', 'line', 'city', 'number', 'phone', 'secret', 'note', 'email'].map((name) => [name, word(name)]),
+    ['user', 'first', 'last', 'line', 'city', 'number', 'phone', 'secret', 'note', 'email'].map((name) => [
+      name,
+      word(name),
+    ]),
   );
   const given = {
     client_reference_id: words.user,
@@ -88,7 +91,9 @@ async function fill(world, database, { given, object }) {
 
 describe('redaction', { concurrency: 3 }, () => {
   test('the redacted event erases the person from Redis and PostgreSQL, in whatever state events are', async (t) => {
-    const { world, database } = await open(t, { settings: { IDENTIHOOK_RETRY_BASE: '1h', IDENTIHOOK_RETRY_CAP: '1h' } });
+    const { world, database } = await open(t, {
+      settings: { IDENTIHOOK_RETRY_BASE: '1h', IDENTIHOOK_RETRY_CAP: '1h' },
+    });
     const somebody = person();
     const other = person();
     const { session, ended } = await fill(world, database, somebody);
@@ -146,9 +151,11 @@ describe('redaction', { concurrency: 3 }, () => {
     await world.deliver(event);
     await until(
       async () =>
-        (await database.rows(`SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'`, [
-          database.name,
-        ])).length > 0,
+        (
+          await database.rows(`SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND wait_event_type = 'Lock'`, [
+            database.name,
+          ])
+        ).length > 0,
       'the row to be under way',
     );
     const redacted = composeEvent('redacted', { session: session.id });
@@ -160,7 +167,9 @@ describe('redaction', { concurrency: 3 }, () => {
   });
 
   test('PostgreSQL away: Redis is erased at once, the row as soon as it can be', async (t) => {
-    const { world, database } = await open(t, { settings: { IDENTIHOOK_POSTGRES_TIMEOUT: '100ms' } });
+    const { world, database } = await open(t, {
+      settings: { IDENTIHOOK_POSTGRES_TIMEOUT: '200ms', IDENTIHOOK_MAX_ATTEMPTS: '1000' },
+    });
     const somebody = person();
     const session = world.session('verified', somebody.given);
     await world.carry(composeEvent('verified', { session: session.id, object: somebody.object }));
@@ -182,7 +191,9 @@ describe('redaction', { concurrency: 3 }, () => {
 
 describe('identihook redact', { concurrency: 3 }, () => {
   test('--dry-run counts, --yes erases, and who did it and why is written down', async (t) => {
-    const { world, database } = await open(t, { settings: { IDENTIHOOK_RETRY_BASE: '1h', IDENTIHOOK_RETRY_CAP: '1h' } });
+    const { world, database } = await open(t, {
+      settings: { IDENTIHOOK_RETRY_BASE: '1h', IDENTIHOOK_RETRY_CAP: '1h' },
+    });
     const somebody = person();
     const { session } = await fill(world, database, somebody);
     const before = [await world.redis.dump(), await database.dump()];

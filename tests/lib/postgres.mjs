@@ -22,7 +22,8 @@ host all all 127.0.0.1/32 scram-sha-256
 `;
 
 /** PostgreSQL refuses to run as root. */
-const AS_USER = process.getuid() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups', '--'] : [];
+const AS_USER =
+  process.getuid() === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups', '--'] : [];
 
 /** Gives a path to the user that PostgreSQL runs as. */
 async function own(path) {
@@ -82,7 +83,10 @@ class Database {
        WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`,
     );
     const texts = await Promise.all(tables.map(({ name }) => this.rows(`SELECT t::text AS row FROM ${name} t`)));
-    return texts.flat().map(({ row }) => row).join('\n');
+    return texts
+      .flat()
+      .map(({ row }) => row)
+      .join('\n');
   }
 
   async close() {
