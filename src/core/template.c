@@ -7,6 +7,8 @@
 #include "base/utf8.h"
 #include "core/html_context.h"
 
+#define NAME_MAXIMUM 40
+
 enum escape { ESCAPE_PLAIN, ESCAPE_HTML, ESCAPE_URL_PART, ESCAPE_COLOR };
 
 enum piece_kind { PIECE_LITERAL, PIECE_VARIABLE, PIECE_SECTION };
@@ -177,6 +179,18 @@ static void list_variables(const struct compiler *compiler)
     buffer_append_byte(compiler->faults, '\n');
 }
 
+/* Whether it could be the name of a variable: nothing else is repeated in a fault, which is to be one line. */
+static bool is_name(struct text text)
+{
+    bool fine = text.length > 0 && text.length <= NAME_MAXIMUM;
+    for (size_t i = 0; i < text.length && fine; i++) {
+        char byte = text.data[i];
+        fine = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
+               byte == '.' || byte == '_' || byte == '-';
+    }
+    return fine;
+}
+
 static int find_variable(const struct compiler *compiler, const struct tag *tag, size_t *index)
 {
     const struct template_variable *variables = compiler->template->variables;
@@ -185,7 +199,9 @@ static int find_variable(const struct compiler *compiler, const struct tag *tag,
             return 0;
         }
     }
-    int status = fault_at(compiler, tag->offset, "there is no variable '%.*s'", TEXT_ARGUMENTS(tag->name));
+    int status = is_name(tag->name)
+                     ? fault_at(compiler, tag->offset, "there is no variable '%.*s'", TEXT_ARGUMENTS(tag->name))
+                     : fault_at(compiler, tag->offset, "between {{ and }} is no variable's name");
     list_variables(compiler);
     return status;
 }

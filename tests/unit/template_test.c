@@ -77,10 +77,11 @@ static const struct {
     const char *fault; /* begins with the line's number */
 } faults[] = {
     {TEMPLATE_PLAIN, "a\n\n{{nam}}", "3: there is no variable 'nam'; there are name page color yes other"},
-    {TEMPLATE_PLAIN, "{{}}", "1: there is no variable ''"},
+    {TEMPLATE_PLAIN, "{{}}", "1: between {{ and }} is no variable's name; there are name"},
     {TEMPLATE_PLAIN, "a\n{{name", "2: this {{ is never closed"},
+    {TEMPLATE_PLAIN, "\n{{#yes}\n{{/yes}}", "2: between {{ and }} is no variable's name"},
     {TEMPLATE_PLAIN, "{{{name}}}", "1: {{{ is not known"},
-    {TEMPLATE_PLAIN, "{{>name}}", "1: there is no variable '>name'"},
+    {TEMPLATE_PLAIN, "{{>name}}", "1: between {{ and }} is no variable's name"},
     {TEMPLATE_PLAIN, "{{yes}}", "1: 'yes' is a yes or no"},
     {TEMPLATE_PLAIN, "\n{{#yes}}\n\n", "2: this section is never closed with {{/yes}}"},
     {TEMPLATE_PLAIN, "{{#yes}}\n{{#name}}\n{{/yes}}{{/name}}", "3: {{/yes}} comes before {{/name}}"},
