@@ -59,7 +59,10 @@ struct http_request {
     /* The rest is the parser's. */
     const struct http_limits *limits;
     const struct http_fault *fault;
-    struct buffer head; /* the target and the headers, back to back */
+    struct buffer head; /* the raw bytes of the request line and headers so far; what follows are places in it */
+    const char *fed;    /* the bytes that are fed now, */
+    size_t fed_place;   /* and where they are in it */
+    size_t target;
     size_t target_length;
     struct http_header *headers;
     size_t header_count;

@@ -84,20 +84,30 @@ static int refuse(struct http_request *request, const struct http_fault *fault)
     return HPE_USER;
 }
 
-static int keep(struct http_request *request, const char *at, size_t length)
+/* Where a piece of the head is kept. False: llhttp takes for the head what the scan of its lines did not. */
+static bool find_place(struct http_request *request, const char *at, size_t length, size_t *place)
 {
-    buffer_append(&request->head, (struct text){.data = at, .length = length});
-    return buffer_status(&request->head) < 0 ? refuse(request, &http_fault_overloaded) : 0;
+    *place = request->fed_place + (size_t)(at - request->fed);
+    if (*place + length > request->head.length) {
+        request->fault = &fault_syntax;
+        return false;
+    }
+    return true;
 }
 
 static int on_url(llhttp_t *parser, const char *at, size_t length)
 {
     struct http_request *request = of(parser);
+    size_t place;
+    if (!find_place(request, at, length, &place)) {
+        return HPE_USER;
+    }
+    request->target = request->target_length == 0 ? place : request->target;
     request->target_length += length;
-    return request->target_length > request->limits->url ? refuse(request, &fault_url) : keep(request, at, length);
+    return request->target_length > request->limits->url ? refuse(request, &fault_url) : 0;
 }
 
-static int add_header(struct http_request *request)
+static int add_header(struct http_request *request, size_t name)
 {
     if (request->header_count == request->limits->headers) {
         return refuse(request, &fault_head);
@@ -112,7 +122,7 @@ static int add_header(struct http_request *request)
         request->header_capacity = capacity;
     }
     assert(request->headers); /* there is room now */
-    request->headers[request->header_count++] = (struct http_header){.name = (uint32_t)request->head.length};
+    request->headers[request->header_count++] = (struct http_header){.name = (uint32_t)name};
     return 0;
 }
 
@@ -120,19 +130,19 @@ static int add_header(struct http_request *request)
 static int on_header_field(llhttp_t *parser, const char *at, size_t length)
 {
     struct http_request *request = of(parser);
+    size_t place;
     if (request->head_done) {
         return 0; /* a trailer */
     }
-    struct http_header *last = request->header_count ? &request->headers[request->header_count - 1] : NULL;
-    if (!last || last->value != 0) {
-        int status = add_header(request);
-        if (status != 0) {
-            return status;
-        }
-        last = &request->headers[request->header_count - 1];
+    if (!find_place(request, at, length, &place)) {
+        return HPE_USER;
     }
-    last->name_length += (uint32_t)length;
-    return keep(request, at, length);
+    bool begins = request->header_count == 0 || request->headers[request->header_count - 1].value != 0;
+    int status = begins ? add_header(request, place) : 0;
+    if (status == 0) {
+        request->headers[request->header_count - 1].name_length += (uint32_t)length;
+    }
+    return status;
 }
 
 static int on_header_field_complete(llhttp_t *parser)
@@ -145,18 +155,24 @@ static int on_header_field_complete(llhttp_t *parser)
     if (!last || last->value != 0 || last->name_length == 0) {
         return refuse(request, &fault_name);
     }
-    last->value = (uint32_t)request->head.length; /* never 0: the name is in front of it */
+    last->value = last->name + last->name_length; /* never 0; an empty value may stay there */
     return 0;
 }
 
 static int on_header_value(llhttp_t *parser, const char *at, size_t length)
 {
     struct http_request *request = of(parser);
+    size_t place;
     if (request->head_done) {
         return 0;
     }
-    request->headers[request->header_count - 1].value_length += (uint32_t)length;
-    return keep(request, at, length);
+    if (!find_place(request, at, length, &place)) {
+        return HPE_USER;
+    }
+    struct http_header *last = &request->headers[request->header_count - 1];
+    last->value = last->value_length == 0 ? (uint32_t)place : last->value;
+    last->value_length += (uint32_t)length;
+    return 0;
 }
 
 static int on_body(llhttp_t *parser, const char *at, size_t length)
@@ -239,7 +255,7 @@ static bool has_good_host(const struct http_request *request, int minor)
 /* Splits the target: origin-form, absolute-form, or "*" for OPTIONS (RFC 9112 section 3.2). */
 static bool read_target(struct http_request *request)
 {
-    struct text target = slice(request, 0, request->target_length);
+    struct text target = slice(request, request->target, request->target_length);
     if (strcmp(request->method, "CONNECT") == 0) {
         request->path = target;
         return true; /* answered like any other method that is not wanted */
@@ -360,6 +376,15 @@ static const struct http_fault *scan_head(struct http_request *request, const ch
     return request->head_bytes > request->limits->header_bytes ? &fault_head : NULL;
 }
 
+/* In one piece: what llhttp finds in it are places, wherever the bytes were cut. */
+static const struct http_fault *keep_head(struct http_request *request, const char *data, size_t length)
+{
+    request->fed = data;
+    request->fed_place = request->head.length;
+    buffer_append(&request->head, (struct text){.data = data, .length = length});
+    return buffer_status(&request->head) < 0 ? &http_fault_overloaded : NULL;
+}
+
 /* Bytes of the body that stay behind when the caller's buffer goes are copied now. */
 static const struct http_fault *end_feed(struct http_request *request)
 {
@@ -393,6 +418,7 @@ enum http_progress http_feed(llhttp_t *parser, struct http_request *request, con
     *consumed = length;
     if (!request->head_done) {
         const struct http_fault *fault = scan_head(request, data, length, &head);
+        fault = fault ? fault : keep_head(request, data, head);
         if (fault) {
             return faulty(request, fault);
         }

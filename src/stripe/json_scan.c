@@ -104,13 +104,14 @@ static uint64_t find_special(const char block[BLOCK_SIZE])
 /* The next block begins at `at`. Behind the document's end all bytes are special. */
 static void enter_block(struct scan *scan, const char *at)
 {
-    char rest[BLOCK_SIZE] = {0};
-    bool whole = scan->end - at >= BLOCK_SIZE;
-    if (!whole) {
-        memcpy(rest, at, (size_t)(scan->end - at));
-    }
     scan->block = at;
-    scan->special = find_special(whole ? at : rest);
+    if (scan->end - at >= BLOCK_SIZE) {
+        scan->special = find_special(at);
+    } else {
+        char rest[BLOCK_SIZE] = {0};
+        memcpy(rest, at, (size_t)(scan->end - at));
+        scan->special = find_special(rest);
+    }
 }
 
 /* Steps over characters that stand for themselves, to the first special one or to the end. */
