@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "listener_private.h"
 
@@ -179,6 +180,20 @@ static bool queue_rest(struct conn *conn, const uv_buf_t pieces[2], size_t sent,
 
 enum sent { SENT_ALL, SENT_LATER, SENT_NOT };
 
+/* Sends one piece past libuv, unless something waits there to go first: on a socket its write(2) costs more than
+ * send(2). How much was sent, or a UV_E*. */
+static int send_piece(struct conn *conn, struct text piece)
+{
+    uv_os_fd_t descriptor;
+    if (uv_stream_get_write_queue_size((uv_stream_t *)&conn->tcp) > 0 ||
+        uv_fileno((uv_handle_t *)&conn->tcp, &descriptor) < 0) {
+        return UV_EAGAIN;
+    }
+    ssize_t sent = send(descriptor, piece.data, piece.length, MSG_NOSIGNAL);
+    bool later = sent < 0 && (errno == EINTR || errno == ENOBUFS);
+    return sent >= 0 ? (int)sent : later ? UV_EAGAIN : -errno;
+}
+
 /* Sends at once what the socket takes; the rest is queued, and `callback` runs when it is gone. */
 static enum sent send_raw(struct conn *conn, struct text first, struct text second, uv_write_cb callback)
 {
@@ -188,7 +203,7 @@ static enum sent send_raw(struct conn *conn, struct text first, struct text seco
         {.base = (char *)(uintptr_t)second.data, .len = second.length},
     };
     /* NOLINTEND(performance-no-int-to-ptr) */
-    int sent = uv_try_write((uv_stream_t *)&conn->tcp, pieces, second.length > 0 ? 2 : 1);
+    int sent = second.length == 0 ? send_piece(conn, first) : uv_try_write((uv_stream_t *)&conn->tcp, pieces, 2);
     if (sent < 0 && sent != UV_EAGAIN) {
         return SENT_NOT;
     }
