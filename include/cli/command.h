@@ -29,6 +29,7 @@ int serve_run(int argc, char **argv);
 int trigger_run(int argc, char **argv);
 int status_run(int argc, char **argv);
 int explain_run(int argc, char **argv);
+int doctor_run(int argc, char **argv);
 int dead_run(int argc, char **argv);
 int pause_run(int argc, char **argv);
 int resume_run(int argc, char **argv);

@@ -29,6 +29,17 @@ struct errand {
 /* Connects. `name` is the connection's. 0: to be closed; or COMMAND_FAILED: told, and there is nothing to close. */
 MUST_CHECK int errand_open(struct errand *errand, const struct settings *settings, const char *name);
 
+/* The two halves of it, which tell nothing: a loop to run on, 0 or a negative code; and a connection, false when there
+ * is none: errand_trouble() says why. Either way to be closed. */
+MUST_CHECK int errand_begin(struct errand *errand, uint64_t timeout_ms);
+MUST_CHECK bool errand_connect(struct errand *errand, const struct settings *settings, const char *name);
+
+/* What to do about it that Redis does not answer. */
+const char *errand_trouble(const struct errand *errand);
+
+/* Runs the loop until *answered, at most so long. Tells nothing. Returns *answered. */
+bool errand_await(struct errand *errand, uint64_t timeout_ms, const bool *answered);
+
 /* `status` is what the call returned. True when *answered; false was told. */
 MUST_CHECK bool errand_asked(struct errand *errand, int status, const bool *answered);
 

@@ -50,6 +50,7 @@ struct fetch_request {
     const char *ca_file;                        /* authorities (PEM) to trust instead of the fetcher's; or NULL */
     const char *certificate;                    /* to show who we are: a chain (PEM file), or NULL, */
     const char *key;                            /*                     and its private key */
+    bool only_connects; /* sends nothing: FINE, with the status 0, when a connection could be made, TLS included */
 };
 
 enum fetch_fault {
@@ -71,6 +72,7 @@ struct fetch_result {
     struct text should_retry;
     struct text request_id;
     struct text rate_limit_reason;
+    struct text date;
 };
 
 /* `result` is lent until it returns. */

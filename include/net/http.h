@@ -128,6 +128,9 @@ size_t http_answer_head(const struct http_answer *answer, const char *date, cons
 #define HTTP_DATE_SIZE 32
 void http_date(int64_t seconds, char date[HTTP_DATE_SIZE]);
 
+/* Reads such a date. 0 or -EINVAL. */
+MUST_CHECK int http_date_read(struct text date, int64_t *seconds);
+
 /* Bytes on the heap that `request` holds. */
 size_t http_request_memory(const struct http_request *request);
 

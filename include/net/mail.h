@@ -86,6 +86,9 @@ struct mail_result {
     char error[360]; /* what happened, what to do, and the server's words; no person is named in it; "" when SENT */
 };
 
+/* Looks, blocking, whether mails could be sent: connects, goes over to TLS and logs in. SENT: they could. */
+void mail_try(const struct mailer_options *options, struct mail_result *result);
+
 struct mail {
     struct text from; /* bare addresses */
     struct text to;

@@ -13,8 +13,9 @@
 #include <uv.h>
 
 #include "app/admin.h"
-#include "app/preflight.h"
+#include "app/mail_relay.h"
 #include "app/mail_writer.h"
+#include "app/preflight.h"
 #include "app/reactor.h"
 #include "app/session_desk.h"
 #include "base/clock.h"
@@ -325,25 +326,12 @@ static int open_writer(struct server *server)
 
 static int start_mailer(struct server *server)
 {
-    static const enum mail_tls modes[] = {[STARTTLS_WHEN_OFFERED] = MAIL_TLS_WHEN_OFFERED,
-                                          [STARTTLS_REQUIRED] = MAIL_TLS_REQUIRED,
-                                          [STARTTLS_OFF] = MAIL_TLS_OFF};
     const struct settings *settings = server->options.settings;
     if (!server->options.works || !settings->smtp_url) {
         return 0;
     }
-    struct mailer_options options = {
-        .url = settings->smtp_url,
-        .tls = modes[settings->smtp_starttls],
-        .username = settings->smtp_username,
-        .password = &settings->smtp_password,
-        .cleartext_login = settings->smtp_cleartext_login,
-        .ca_file = settings->ca_file,
-        .timeout_ms = settings->smtp_timeout_ms,
-        .keep_ms = settings->smtp_idle_ms,
-        .threads = (size_t)settings->smtp_connections,
-        .mailbox = (size_t)settings->max_waiting_mails,
-    };
+    struct mailer_options options;
+    mail_relay_describe(settings, &options);
     if (settings->smtp_username && !settings->smtp_cleartext_login && options.tls == MAIL_TLS_WHEN_OFFERED &&
         strncasecmp(settings->smtp_url, "smtps:", 6) != 0) {
         log_warn("the SMTP server's certificate is not checked before the login: use smtps:// or "

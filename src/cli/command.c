@@ -6,6 +6,8 @@
 const struct command command_table[] = {
     {"serve", "[--role all|ingest|worker]", "receive, queue and process events", serve_run},
     {"trigger", "TYPE [--url URL] [--session ID] [--count N] [--rate N]", "sign and send sample events", trigger_run},
+    {"doctor", "[--role all|ingest|worker] [--json]", "look at each setting and dependency, and say what to do",
+     doctor_run},
     {"status", "[--watch] [--json]", "backlog, retries, dead letters and pauses, per consumer group", status_run},
     {"explain", "evt_…|vs_… [--json]", "one event's life, or a session's: tries, errors, effects, where it is",
      explain_run},

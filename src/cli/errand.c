@@ -32,51 +32,78 @@ int errand_fault(const char *error)
     return COMMAND_FAILED;
 }
 
-int errand_open(struct errand *errand, const struct settings *settings, const char *name)
+int errand_begin(struct errand *errand, uint64_t timeout_ms)
 {
-    *errand = (struct errand){.timeout_ms = settings->enqueue_timeout_ms};
+    *errand = (struct errand){.timeout_ms = timeout_ms};
+    int status = uv_loop_init(&errand->loop);
+    if (status == 0) {
+        (void)uv_timer_init(&errand->loop, &errand->deadline);
+        errand->deadline.data = errand;
+    }
+    return status;
+}
+
+bool errand_connect(struct errand *errand, const struct settings *settings, const char *name)
+{
     struct queue_options options = {
         .url = &settings->redis,
         .namespace = settings->namespace,
         .name = name,
         .call_timeout_ms = settings->enqueue_timeout_ms,
+        .check_every_ms = settings->redis_check_every_ms,
         .dedupe_window_ms = settings->dedupe_window_ms,
         .history_ms = settings->history_ms,
         .max_calls = 16,
         .max_bytes = 1u << 20,
     };
-    if (uv_loop_init(&errand->loop) < 0) {
-        (void)fputs("identihook: no event loop can be had: out of memory or files\n", stderr);
-        return COMMAND_FAILED;
-    }
-    (void)uv_timer_init(&errand->loop, &errand->deadline);
-    errand->deadline.data = errand;
     if (queue_open(&errand->loop, &options, &errand->queue) < 0) {
-        errand->queue = NULL;
-        errand_close(errand);
-        return COMMAND_FAILED; /* what is amiss was logged */
+        errand->queue = NULL; /* what is amiss was logged */
+        return false;
     }
     wind(errand, errand->timeout_ms);
     while (!queue_is_ready(errand->queue) && !errand->over) {
         (void)uv_run(&errand->loop, UV_RUN_ONCE);
     }
-    if (!queue_is_ready(errand->queue)) {
+    return queue_is_ready(errand->queue);
+}
+
+const char *errand_trouble(const struct errand *errand)
+{
+    enum redis_trouble trouble = errand->queue ? queue_trouble(errand->queue) : REDIS_AWAY;
+    return redis_trouble_advice(trouble == REDIS_FINE ? REDIS_AWAY : trouble);
+}
+
+int errand_open(struct errand *errand, const struct settings *settings, const char *name)
+{
+    if (errand_begin(errand, settings->enqueue_timeout_ms) < 0) {
+        (void)fputs("identihook: no event loop can be had: out of memory or files\n", stderr);
+        return COMMAND_FAILED;
+    }
+    if (!errand_connect(errand, settings, name)) {
+        (void)fprintf(stderr, "identihook: Redis did not answer: %s\n", errand_trouble(errand));
         errand_close(errand);
-        return errand_fault("");
+        return COMMAND_FAILED;
     }
     return 0;
 }
 
-bool errand_asked(struct errand *errand, int status, const bool *answered)
+bool errand_await(struct errand *errand, uint64_t timeout_ms, const bool *answered)
 {
-    wind(errand, errand->timeout_ms + 1000); /* the connection itself gives up earlier */
-    while (status == 0 && !*answered && !errand->over) {
+    wind(errand, timeout_ms);
+    while (!*answered && !errand->over) {
         (void)uv_run(&errand->loop, UV_RUN_ONCE);
     }
-    if (!*answered) {
+    return *answered;
+}
+
+bool errand_asked(struct errand *errand, int status, const bool *answered)
+{
+    /* The connection itself gives up earlier. */
+    bool fine = status == 0 && errand_await(errand, errand->timeout_ms + 1000, answered);
+    if (!fine) {
         (void)errand_fault("");
     }
-    return *answered;
+    return fine;
 }
 
 void errand_sleep(struct errand *errand, uint64_t milliseconds)

@@ -29,13 +29,14 @@
 #define HEADER_MAXIMUM 256                   /* of a header that callers ask for */
 #define HEADER_BLOCK_MAXIMUM ((size_t)65536) /* newer libcurls have a limit of their own, at about 5,000 headers */
 
-enum header { RETRY_AFTER, SHOULD_RETRY, REQUEST_ID, RATE_LIMIT_REASON, HEADERS };
+enum header { RETRY_AFTER, SHOULD_RETRY, REQUEST_ID, RATE_LIMIT_REASON, DATE, HEADERS };
 
 static const char *const header_names[HEADERS] = {
     [RETRY_AFTER] = "retry-after",
     [SHOULD_RETRY] = "stripe-should-retry",
     [REQUEST_ID] = "request-id",
     [RATE_LIMIT_REASON] = "stripe-rate-limited-reason",
+    [DATE] = "date",
 };
 
 struct fetcher {
@@ -62,6 +63,7 @@ struct fetch {
     struct buffer body;
     struct buffer values[HEADERS];
     size_t header_bytes;
+    bool only_connects;
     bool past_headers; /* what looks like a header now is a trailer */
     bool too_large;
     bool forbidden; /* an address was out of reach */
@@ -300,6 +302,9 @@ static int set_options(struct fetch *fetch, const struct fetch_request *request)
     code = code ? code : curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* else the environment names one */
     code = code ? code : curl_easy_setopt(easy, CURLOPT_USERAGENT, options->user_agent);
     code = code ? code : curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
+    if (request->only_connects) {
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    }
     code = code ? code : set_tls(easy, request, options->ca_file);
     if (request->reach != REACH_ANY) {
         code = code ? code : curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
@@ -342,6 +347,7 @@ int fetch_start(struct fetcher *fetcher, const struct fetch_request *request, fe
     fetch->context = context;
     fetch->max_response = request->max_response;
     fetch->reach = request->reach;
+    fetch->only_connects = request->only_connects;
     int status = prepare(fetch, request);
     if (status < 0) {
         free_fetch(fetch);
@@ -418,7 +424,7 @@ static enum fetch_fault fault_of(const struct fetch *fetch)
     switch (fetch->code) {
     case CURLE_OK:
         /* libcurl takes an answer that ends within its headers for one without a body. */
-        return fetch->past_headers ? FETCH_FINE : FETCH_BROKEN;
+        return fetch->past_headers || fetch->only_connects ? FETCH_FINE : FETCH_BROKEN;
     case CURLE_OPERATION_TIMEDOUT:
         return FETCH_TIMEOUT;
     case CURLE_COULDNT_CONNECT:
@@ -467,6 +473,7 @@ static void report(struct fetch *fetch)
         result.should_retry = buffer_text(&fetch->values[SHOULD_RETRY]);
         result.request_id = buffer_text(&fetch->values[REQUEST_ID]);
         result.rate_limit_reason = buffer_text(&fetch->values[RATE_LIMIT_REASON]);
+        result.date = buffer_text(&fetch->values[DATE]);
     }
     fetch->callback(fetch->context, &result);
     free_fetch(fetch);

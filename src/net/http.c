@@ -1,6 +1,7 @@
 #include "net/http.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -561,6 +562,44 @@ void http_date(int64_t seconds, char date[HTTP_DATE_SIZE])
     (void)gmtime_r(&time, &parts);
     (void)snprintf(date, HTTP_DATE_SIZE, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[parts.tm_wday], parts.tm_mday,
                    months[parts.tm_mon], (parts.tm_year + 1900) % 10000, parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
+/* The number up to `separator`, which is cut off with it; -1: it is none. */
+static int take_number(struct text *rest, char separator, uint64_t most)
+{
+    uint64_t number;
+    return text_to_unsigned(text_cut(rest, separator), most, &number) == 0 ? (int)number : -1;
+}
+
+/* 0 to 11; -1: it is no month. */
+static int month_of(struct text name)
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    for (int i = 0; i < 12; i++) {
+        if (text_equal(name, (struct text){.data = months + (ptrdiff_t)3 * i, .length = 3})) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+int http_date_read(struct text date, int64_t *seconds)
+{
+    struct tm parts = {0};
+    (void)text_cut(&date, ' '); /* the day of the week */
+    parts.tm_mday = take_number(&date, ' ', 31);
+    parts.tm_mon = month_of(text_cut(&date, ' '));
+    int year = take_number(&date, ' ', 9999);
+    parts.tm_hour = take_number(&date, ':', 23);
+    parts.tm_min = take_number(&date, ':', 59);
+    parts.tm_sec = take_number(&date, ' ', 60);
+    if (parts.tm_mday < 1 || parts.tm_mon < 0 || year < 1970 || parts.tm_hour < 0 || parts.tm_min < 0 ||
+        parts.tm_sec < 0 || !text_equal(date, TEXT("GMT"))) {
+        return -EINVAL;
+    }
+    parts.tm_year = year - 1900;
+    *seconds = (int64_t)timegm(&parts);
+    return 0;
 }
 
 void http_error_body(struct buffer *body, const char *code, const char *message)

@@ -247,6 +247,17 @@ static void on_wake(uv_async_t *wake)
     }
 }
 
+void mail_try(const struct mailer_options *options, struct mail_result *result)
+{
+    struct mail_line *line;
+    if (mail_line_open(options, &line) < 0) {
+        *result = (struct mail_result){.outcome = MAIL_TRANSIENT, .error = "out of memory"};
+        return;
+    }
+    mail_line_try(line, result);
+    mail_line_free(line);
+}
+
 int mail_outlet_open(struct mailer *mailer, uv_loop_t *loop, struct mail_outlet **opened)
 {
     struct mail_outlet *outlet = calloc(1, sizeof(*outlet));

@@ -279,6 +279,7 @@ static void set_callbacks(CURL *easy, struct mail_line *line)
     (void)curl_easy_setopt(easy, CURLOPT_DEBUGDATA, line);
 }
 
+/* Those that make the connection; and of the mail, if there is one. */
 static CURLcode set_options(struct mail_line *line, const struct curl_slist *recipients)
 {
     CURL *easy = line->easy;
@@ -289,6 +290,10 @@ static CURLcode set_options(struct mail_line *line, const struct curl_slist *rec
     code = code ? code : curl_easy_setopt(easy, CURLOPT_URL, line->options->url);
     code = code ? code : curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
     code = code ? code : curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    if (!line->letter) { /* nothing but a look: NOOP, of whose answer only the code counts */
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, "NOOP");
+        return code ? code : curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    }
     code = code ? code : curl_easy_setopt(easy, CURLOPT_MAIL_FROM, line->letter->from);
     code = code ? code : curl_easy_setopt(easy, CURLOPT_MAIL_RCPT, recipients);
     code = code ? code : curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
@@ -425,6 +430,13 @@ void mail_line_send(struct mail_line *line, const struct mail_line_letter *lette
     CURLcode code = atomic_load(&line->cut) ? CURLE_ABORTED_BY_CALLBACK : send_letter(line, letter);
     judge(line, code, result);
     line->letter = NULL;
+}
+
+void mail_line_try(struct mail_line *line, struct mail_result *result)
+{
+    begin(line, NULL);
+    line->easy = line->easy ? line->easy : curl_easy_init();
+    judge(line, line->easy ? try_once(line, NULL) : CURLE_OUT_OF_MEMORY, result);
 }
 
 /* ---- the line */

@@ -27,6 +27,9 @@ struct mail_line_letter {
 /* Sends it, once more on a new connection if a kept one turns out to be dead. */
 void mail_line_send(struct mail_line *line, const struct mail_line_letter *letter, struct mail_result *result);
 
+/* Connects, goes over to TLS and logs in as for a mail, and sends none. SENT: a mail could be sent. */
+void mail_line_try(struct mail_line *line, struct mail_result *result);
+
 /* A connection is kept. */
 bool mail_line_is_up(struct mail_line *line);
 

@@ -25,6 +25,7 @@
     X(admit)                                                                                                           \
     X(enrol)                                                                                                           \
     X(note)                                                                                                            \
+    X(rights)                                                                                                          \
     X(search)                                                                                                          \
     X(trace)                                                                                                           \
     X(replay)                                                                                                          \

@@ -400,7 +400,7 @@ describe('the command line', { concurrency: 8 }, () => {
   test('helps, on standard output', async () => {
     const all = await run(['--help']);
     assert.equal(all.code, 0);
-    for (const command of ['serve', 'trigger', 'status', 'explain', 'dead', 'verify', 'version']) {
+    for (const command of ['serve', 'trigger', 'doctor', 'status', 'explain', 'dead', 'pause', 'resume', 'verify', 'version']) {
       assert.match(all.stdout, new RegExp(`^  ${command}\\b`, 'm'));
       const one = await run([command, '--help']);
       assert.deepEqual([one.code, one.stderr], [0, '']);

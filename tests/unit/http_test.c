@@ -1,5 +1,7 @@
 #include "unit.h"
 
+#include <errno.h>
+
 #include "net/http.h"
 
 static const struct http_limits limits = {.header_bytes = 1024, .headers = 20, .url = 100, .body = 200};
@@ -293,6 +295,26 @@ END_TEST
 
 /* ---- answers */
 
+START_TEST(a_date_is_read_as_it_is_written_and_nothing_else_is)
+{
+    static const char *const bad[] = {"",
+                                      "Sun, 06 Nov 1994 08:49:37",
+                                      "Sun, 06 Nov 1994 08:49:37 CET",
+                                      "Sun, 06 Nox 1994 08:49:37 GMT",
+                                      "Sun, 32 Nov 1994 08:49:37 GMT",
+                                      "Sun, 06 Nov 1994 24:49:37 GMT",
+                                      "Sunday, 06-Nov-94 08:49:37 GMT"};
+    char date[HTTP_DATE_SIZE];
+    int64_t seconds;
+    http_date(784111777, date);
+    ck_assert_int_eq(http_date_read(text_of(date), &seconds), 0);
+    ck_assert_int_eq(seconds, 784111777);
+    for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
+        ck_assert_msg(http_date_read(text_of(bad[i]), &seconds) == -EINVAL, "%s", bad[i]);
+    }
+}
+END_TEST
+
 START_TEST(an_answer_has_the_headers_that_belong_to_it)
 {
     char head[HTTP_HEAD_MAXIMUM];
@@ -354,6 +376,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, each_limit_holds_exactly);
     tcase_add_test(tests, an_endless_chunk_extension_is_refused);
     tcase_add_test(tests, what_chunks_cost_is_judged_alike_however_it_is_cut);
+    tcase_add_test(tests, a_date_is_read_as_it_is_written_and_nothing_else_is);
     tcase_add_test(tests, an_answer_has_the_headers_that_belong_to_it);
     tcase_add_test(tests, an_http_1_0_client_is_told_that_the_connection_stays);
     tcase_add_test(tests, an_answer_may_have_further_headers);

@@ -1,0 +1,209 @@
+// The doctor: a finding for each setting and dependency, with what to do.
+
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+
+import { certificate } from '../lib/certificate.mjs';
+import { freePort } from '../lib/http_client.mjs';
+import { run } from '../lib/identihook.mjs';
+import { Postgres } from '../lib/postgres.mjs';
+import { Smtp } from '../lib/smtp.mjs';
+import { World, composeEvent, key } from '../lib/world.mjs';
+
+/** { code, ok, broken, of: check -> its findings } */
+async function examine(world, settings = {}, words = []) {
+  const { code, stdout, stderr } = await world.run(['doctor', '--json', ...words], settings);
+  for (const secret of [world.key, world.secret, world.settings.IDENTIHOOK_ONBOARDING_SECRET])
+    assert.ok(!secret || !(stdout + stderr).includes(secret), 'it tells a secret');
+  const { findings, ...rest } = JSON.parse(stdout);
+  const of = (check) => findings.find((finding) => finding.check === check) ?? { state: 'not told' };
+  return { code, of, findings, ...rest };
+}
+
+describe('doctor', { concurrency: 8 }, () => {
+  test('finds nothing broken where nothing is, and disturbs nobody', async (t) => {
+    const world = await World.open(t);
+    await world.settle();
+    const before = [world.smtp.arrived.items.length, world.onboarding.requests?.items.length];
+    const { code, ok, broken, findings, of } = await examine(world);
+    assert.deepEqual([code, ok, broken], [0, true, 0], JSON.stringify(findings));
+    for (const check of ['settings', 'webhook secret', 'redis', 'redis version', 'redis memory', 'redis durability'])
+      assert.equal(of(check).state, 'ok', check);
+    for (const check of ['redis rights', 'redis clock', 'consumer group', 'stripe', 'stripe key', 'clock', 'mail', 'onboarding'])
+      assert.equal(of(check).state, 'ok', check);
+    assert.equal(of('postgres').state, 'skipped');
+    assert.deepEqual([world.smtp.arrived.items.length, world.onboarding.requests?.items.length], before);
+    const left = await world.redis.call('KEYS', key('doctor*'));
+    assert.deepEqual(left, []);
+
+    const text = await world.run(['doctor']);
+    assert.equal(text.code, 0);
+    assert.match(text.stdout, /^ok +redis rights +/m);
+    assert.match(text.stderr, /0 broken/);
+  });
+
+  test('tells what is away, each with the fix, and goes on to the others', async (t) => {
+    const world = await World.open(t, { start: false });
+    const closed = await freePort();
+    const { code, ok, of } = await examine(world, {
+      REDIS_URL: `redis://127.0.0.1:${closed}`,
+      STRIPE_API_BASE: `http://127.0.0.1:${closed}`,
+      SMTP_URL: `smtp://127.0.0.1:${closed}`,
+      IDENTIHOOK_ONBOARDING_URL: `http://127.0.0.1:${closed}/`,
+      IDENTIHOOK_ENQUEUE_TIMEOUT: '500ms',
+    });
+    assert.deepEqual([code, ok], [1, false]);
+    for (const check of ['redis', 'stripe', 'mail', 'onboarding']) {
+      assert.equal(of(check).state, 'broken', check);
+      assert.match(`${of(check).found} ${of(check).fix}`, /check/, check);
+    }
+  });
+
+  test('tells a refused key from one without the permission, and knows modes and kinds of keys', async (t) => {
+    const world = await World.open(t, { start: false });
+    const revoked = world.stripe.addKey('rk_test_revoked0000000000000000', { revoked: true });
+    const blind = world.stripe.addKey('rk_test_blind00000000000000000000', { sessions: false });
+    const secret = world.stripe.addKey('sk_test_secret000000000000000000');
+    const refused = (await examine(world, { STRIPE_SECRET_KEY: revoked })).of('stripe');
+    assert.equal(refused.state, 'broken');
+    assert.match(refused.found, /^401: .*STRIPE_SECRET_KEY/);
+    const forbidden = (await examine(world, { STRIPE_SECRET_KEY: blind })).of('stripe');
+    assert.equal(forbidden.state, 'broken');
+    assert.match(forbidden.found, /^403: /);
+    const plain = await examine(world, { STRIPE_SECRET_KEY: secret });
+    assert.deepEqual([plain.of('stripe').state, plain.of('stripe key').state], ['ok', 'warning']);
+    const sensitive = await examine(world, { STRIPE_SECRET_KEY: secret, IDENTIHOOK_VERIFIED_OUTPUTS: 'dob' });
+    assert.deepEqual([sensitive.code, sensitive.of('stripe key').state], [1, 'broken']);
+    assert.equal((await examine(world, { IDENTIHOOK_LIVEMODE: 'live' })).of('stripe mode').state, 'broken');
+    assert.equal((await examine(world, { IDENTIHOOK_LIVEMODE: 'test' })).of('stripe mode').state, 'ok');
+  });
+
+  test('sees a clock that disagrees with Stripe\'s', async (t) => {
+    const world = await World.open(t, { start: false });
+    const off = (seconds) =>
+      world.stripe.fail({
+        status: 200,
+        headers: { Date: new Date(Date.now() + seconds * 1000).toUTCString() },
+        body: { object: 'list', data: [] },
+      });
+    off(60);
+    assert.equal((await examine(world)).of('clock').state, 'warning');
+    off(-400);
+    const { code, of } = await examine(world);
+    assert.deepEqual([code, of('clock').state], [1, 'broken']);
+    assert.match(of('clock').found, /^(399|400|401) s ahead of Stripe's/);
+  });
+
+  test('sees what its user in Redis may not do, and that Redis would lose or throw away events', async (t) => {
+    const world = await World.open(t, { start: false });
+    const url = `unix://careful:pw@${world.redis.socket}`;
+    await world.redis.call('ACL', 'SETUSER', 'careful', 'on', '>pw', `~${key('*')}`, '+@all', '-zpopmin');
+    const rights = (await examine(world, { REDIS_URL: url })).of('redis rights');
+    assert.equal(rights.state, 'broken');
+    assert.match(rights.found, /ZPOPMIN/i);
+    assert.match(rights.fix, /~/);
+    await world.redis.call('ACL', 'SETUSER', 'careful', 'resetkeys', '~other:*', '+@all');
+    assert.equal((await examine(world, { REDIS_URL: url })).of('redis rights').state, 'broken');
+
+    await world.redis.call('CONFIG', 'SET', 'appendfsync', 'no');
+    await world.redis.call('CONFIG', 'SET', 'maxmemory', '100mb');
+    await world.redis.call('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru');
+    const risky = await examine(world);
+    assert.deepEqual([risky.code, risky.of('redis memory').state], [1, 'broken']);
+    assert.match(risky.of('redis memory').fix, /noeviction/);
+    assert.equal(risky.of('redis durability').state, 'warning');
+    await world.redis.call('CONFIG', 'SET', 'maxmemory', '0');
+    await world.redis.call('CONFIG', 'SET', 'appendonly', 'no');
+    assert.equal((await examine(world)).of('redis durability').state, 'warning');
+    const required = await examine(world, { IDENTIHOOK_REQUIRE_DURABLE: '1' });
+    assert.deepEqual([required.code, required.of('redis durability').state], [1, 'broken']);
+  });
+
+  test('logs in to the mail server, over TLS where that is asked for, and sends nothing', async (t) => {
+    const world = await World.open(t, { start: false });
+    const { cert, pem, keyPem } = await certificate(t);
+    const logins = [];
+    const smtp = await Smtp.start({
+      secure: false,
+      cert: pem,
+      key: keyPem,
+      authOptional: false,
+      onAuth: ({ username, password }, session, done) => {
+        logins.push(username);
+        done(password === 'right' ? null : new Error('wrong'), { user: username });
+      },
+    });
+    t.after(() => smtp.close());
+    const settings = {
+      SMTP_URL: `${smtp.url}?starttls=required`,
+      SMTP_USERNAME: 'shop',
+      SMTP_PASSWORD: 'right',
+      SSL_CERT_FILE: cert,
+    };
+    assert.equal((await examine(world, settings)).of('mail').state, 'ok');
+    assert.deepEqual(logins, ['shop']);
+    const refused = (await examine(world, { ...settings, SMTP_PASSWORD: 'wrong' })).of('mail');
+    assert.equal(refused.state, 'broken');
+    assert.match(refused.found, /SMTP_PASSWORD/);
+    assert.ok(!JSON.stringify(refused).includes('wrong'));
+    const strange = (await examine(world, { ...settings, SSL_CERT_FILE: undefined })).of('mail');
+    assert.equal(strange.state, 'broken');
+    assert.equal(smtp.arrived.items.length, 0);
+  });
+
+  test('looks at the certificate', async (t) => {
+    const world = await World.open(t, { start: false });
+    const { cert, key: keyFile } = await certificate(t);
+    const soon = (await examine(world, { IDENTIHOOK_TLS_CERT: cert, IDENTIHOOK_TLS_KEY: keyFile })).of('certificate');
+    assert.equal(soon.state, 'warning');
+    assert.match(soon.found, /expires in \d days/);
+    const other = await certificate(t);
+    const wrong = await examine(world, { IDENTIHOOK_TLS_CERT: cert, IDENTIHOOK_TLS_KEY: other.key });
+    assert.deepEqual([wrong.code, wrong.of('certificate').state], [1, 'broken']);
+  });
+
+  test('asks PostgreSQL for its tables', async (t) => {
+    const world = await World.open(t, { start: false });
+    const cluster = await Postgres.start();
+    t.after(() => cluster.close());
+    const database = await cluster.database();
+    const settings = { DATABASE_URL: database.url };
+    const bare = (await examine(world, settings)).of('postgres');
+    assert.deepEqual([bare.state, bare.fix], ['broken', 'run identihook migrate']);
+    assert.equal((await run(['migrate'], settings)).code, 0);
+    assert.equal((await examine(world, settings)).of('postgres').state, 'ok');
+    const away = (await examine(world, { DATABASE_URL: `postgresql://127.0.0.1:${await freePort()}/x` })).of('postgres');
+    assert.equal(away.state, 'broken');
+  });
+
+  test('tells missing secrets by the role that needs them, faulty templates, dead letters and pauses', async (t) => {
+    const world = await World.open(t);
+    await world.carry(composeEvent('verified'));
+    await world.run(['pause', 'email']);
+    const folder = world.redis.folder;
+    await writeFile(join(folder, 'verified.txt'), '{{ no such thing }}');
+    const settings = {
+      STRIPE_WEBHOOK_SECRET: undefined,
+      STRIPE_SECRET_KEY: undefined,
+      IDENTIHOOK_MAIL_TEMPLATES: folder,
+    };
+    const all = await examine(world, settings);
+    assert.equal(all.code, 1);
+    for (const check of ['webhook secret', 'stripe', 'templates']) assert.equal(all.of(check).state, 'broken', check);
+    for (const check of ['dead letters', 'paused']) assert.equal(all.of(check).state, 'warning', check);
+    assert.equal((await examine(world, settings, ['--role', 'ingest'])).of('stripe').state, 'skipped');
+    assert.equal((await examine(world, settings, ['--role', 'worker'])).of('webhook secret').state, 'skipped');
+  });
+
+  test('exits 2 for settings that cannot be read, and tells each', async (t) => {
+    const world = await World.open(t, { start: false });
+    const { code, ok, findings } = await examine(world, { IDENTIHOOK_RETRY_CAP: 'long', IDENTIHOOK_NONSENSE: '1' });
+    assert.deepEqual([code, ok], [2, false]);
+    const told = findings.map(({ found }) => found).join('\n');
+    assert.match(told, /IDENTIHOOK_RETRY_CAP/);
+    assert.match(told, /IDENTIHOOK_NONSENSE/);
+    assert.equal((await world.run(['doctor', '--role', 'king'])).code, 2);
+  });
+});
