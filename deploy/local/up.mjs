@@ -5,18 +5,22 @@ import net from 'node:net';
 import { join, relative } from 'node:path';
 import { randomBytes } from 'node:crypto';
 
-import { newSecret } from '../../tests/lib/events.mjs';
+import { composeEvent, newSecret, post, sign } from '../../tests/lib/events.mjs';
+import { freePort } from '../../tests/lib/http_client.mjs';
 import { Identihook, binary } from '../../tests/lib/identihook.mjs';
 import { Onboarding } from '../../tests/lib/onboarding.mjs';
 import { RedisServer } from '../../tests/lib/redis.mjs';
 import { Smtp } from '../../tests/lib/smtp.mjs';
 import { StripeApi, token } from '../../tests/lib/stripe_api.mjs';
+import { StripePages } from '../../tests/lib/stripe_pages.mjs';
 import { Board } from './board.mjs';
 import { sendSamples } from './samples.mjs';
 import { LEAST_WIDTH, Screen, draw } from './screen.mjs';
+import { Shop } from './shop.mjs';
 
 const DEADLINE_MS = Number(process.env.UP_DEADLINE_MS ?? 60_000); // for all samples to end, with --once
 const DRAW_INTERVAL_MS = 250;
+const CHECK_MS = 3000; // that the stand-in for Stripe takes to check somebody
 const WEBHOOK_PORT = 4242;
 const ADMIN_PORT = 9464;
 
@@ -51,11 +55,26 @@ const isFree = (port) =>
 async function portFor(wanted, what) {
   if (await isFree(wanted)) return wanted;
   notes.push(`port ${wanted} is taken: ${what} is at another one`);
-  return 0;
+  return freePort();
+}
+
+/** What creating sessions and the pages need: the real Stripe's page is a modal only with a publishable key. */
+function sessionSettingsOf(world, page) {
+  const { STRIPE_PUBLISHABLE_KEY } = process.env;
+  return {
+    IDENTIHOOK_SESSION_TOKEN_SECRET: world.tokenSecret,
+    IDENTIHOOK_SESSION_RETURN_URL: `${page}/submitted`,
+    ...(world.pages && { STRIPE_JS_URL: world.pages.script, STRIPE_PUBLISHABLE_KEY: `pk_test_${token(24)}` }),
+    ...(!world.pages && STRIPE_PUBLISHABLE_KEY && { STRIPE_PUBLISHABLE_KEY }),
+    IDENTIHOOK_RETRY_PAGE: page,
+    IDENTIHOOK_BRAND_NAME: 'Example Shop',
+    IDENTIHOOK_SUPPORT_ADDRESS: 'help@shop.example',
+  };
 }
 
 function settingsOf(world, onboardingSecret, webhookPort, adminPort) {
   return {
+    ...sessionSettingsOf(world, `http://127.0.0.1:${webhookPort}/verify`),
     STRIPE_WEBHOOK_SECRET: world.secret,
     STRIPE_SECRET_KEY: world.key,
     ...(world.stripe
@@ -70,10 +89,18 @@ function settingsOf(world, onboardingSecret, webhookPort, adminPort) {
     IDENTIHOOK_RETRY_BASE: '1s',
     SMTP_URL: world.smtp.url,
     IDENTIHOOK_MAIL_FROM: 'Example Shop <identity@shop.example>',
-    IDENTIHOOK_RETRY_PAGE: 'https://shop.example/verify',
     IDENTIHOOK_ONBOARDING_URL: `${world.onboarding.url}/identity`,
     IDENTIHOOK_ONBOARDING_SECRET: onboardingSecret,
   };
+}
+
+async function openStripe(world) {
+  const notify = async (kind, { id }) => {
+    const event = composeEvent(kind, { session: id });
+    await post(world.url, event.body, { 'Stripe-Signature': sign(event.body, world.secret) });
+  };
+  world.stripe = await StripeApi.start({ adopt: true });
+  world.pages = await StripePages.start({ api: world.stripe, notify, delay: CHECK_MS });
 }
 
 async function openWorld(world) {
@@ -81,8 +108,9 @@ async function openWorld(world) {
   world.redis = await RedisServer.start();
   world.smtp = await Smtp.start();
   world.onboarding = await Onboarding.start({ secret: onboardingSecret });
-  if (!isReal) world.stripe = await StripeApi.start({ adopt: true });
+  if (!isReal) await openStripe(world);
   world.secret = isReal ? STRIPE_WEBHOOK_SECRET : newSecret();
+  world.tokenSecret = randomBytes(32).toString('hex');
   world.key = isReal ? STRIPE_SECRET_KEY : world.stripe.addKey(`rk_test_${token(24)}`, { sensitive: true });
   const settings = settingsOf(
     world,
@@ -92,6 +120,7 @@ async function openWorld(world) {
   );
   world.program = await Identihook.start(settings);
   world.url = world.program.url;
+  world.shop = await Shop.start({ secret: world.tokenSecret, page: new URL('/verify', world.url).href });
   // For commands in a second terminal. The folder is ours alone, and goes away in the end.
   const lines = {
     ...settings,
@@ -110,7 +139,8 @@ async function openWorld(world) {
 
 async function closeWorld(world) {
   if (world.program?.child.isRunning) await world.program.stop();
-  await Promise.all([world.stripe, world.smtp, world.onboarding, world.redis].map((service) => service?.close()));
+  const services = [world.shop, world.pages, world.stripe, world.smtp, world.onboarding, world.redis];
+  await Promise.all(services.map((service) => service?.close()));
 }
 
 function hintsFor(world) {
@@ -119,6 +149,8 @@ function hintsFor(world) {
   const listen = `stripe listen --forward-to localhost:${new URL(world.url).port}${new URL(world.url).pathname}`;
   return [
     ...notes,
+    `verify yourself, in a browser, as somebody new each time: ${world.shop.url}/`,
+    ...(process.stdout.isTTY ? [] : [`or once, with this token: ${world.shop.visit()}`]),
     'in another terminal:',
     ...(isReal ? [`  ${listen}`] : []),
     `  ${command} trigger verified --env-file ${world.envFile}`,

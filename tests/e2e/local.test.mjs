@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 
 import { Child } from '../lib/child.mjs';
 import { binary } from '../lib/identihook.mjs';
+import { openBrowser, openPage } from '../lib/browser.mjs';
 import { before, until } from '../lib/wait.mjs';
 
 const UP = new URL('../../deploy/local/up', import.meta.url).pathname;
@@ -50,6 +51,20 @@ describe('deploy/local/up', () => {
     await access(envFile);
     assert.deepEqual(await child.stop('SIGINT'), { code: 0, signal: null });
     await assert.rejects(access(envFile), { code: 'ENOENT' });
+  });
+
+  test('lets somebody verify himself in a browser, to the mail in the end', async (t) => {
+    const child = up([]);
+    t.after(() => child.stop('SIGINT'));
+    const [, shop] = await until(() => /verify yourself.*: (http:\S+)/.exec(child.stdout), 'the URL');
+    const browser = await openBrowser();
+    t.after(() => browser.close());
+    const { page } = await openPage(t, browser);
+    await page.goto(shop);
+    await page.getByRole('button', { name: 'Verify my identity' }).click();
+    await page.frameLocator('iframe').getByRole('button', { name: 'verified', exact: true }).click();
+    await page.getByRole('heading', { name: 'Your identity is confirmed' }).waitFor();
+    await until(() => /mail to (alma|bela)\.\w+@example\.com: .*confirmed/.test(child.stdout), 'the mail');
   });
 
   test('refuses half of the keys of the real Stripe', async () => {

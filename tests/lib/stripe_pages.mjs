@@ -99,7 +99,12 @@ export class StripePages extends HttpServer {
       status: failed ? 'requires_input' : 'verified',
       last_error: failed ? { code: outcome, reason: 'The stand-in was told so.' } : null,
     });
-    await this.notify(failed ? 'requires_input' : 'verified', this.api.session(id));
+    await this.#tell(failed ? 'requires_input' : 'verified', id);
+  }
+
+  /** Nobody may be there any more to be told. */
+  async #tell(kind, id) {
+    await Promise.resolve(this.notify(kind, this.api.session(id))).catch(() => {});
   }
 
   #find(secret) {
@@ -118,6 +123,7 @@ export class StripePages extends HttpServer {
     const isSent = !(outcome in CLIENT_ERRORS);
     this.#open.set(session.id, isSent ? outcome : CLIENT_ERRORS[outcome]);
     if (isSent) this.api.change(session.id, { status: 'processing' });
+    if (isSent) void this.#tell('processing', session.id);
     if (!isSent) void this.conclude(session.id);
     else if (this.delay !== undefined) setTimeout(() => this.conclude(session.id), this.delay);
     return isSent
