@@ -184,6 +184,7 @@ export class StripeApi extends HttpServer {
   #events = new Map();
   #keys = new Map();
   #idempotent = new Map();
+  #ephemeral = new Map(); // secret → the session that it opens, once
   #recent = [];
 
   /**
@@ -269,7 +270,20 @@ export class StripeApi extends HttpServer {
     }
   }
 
+  /** What the mobile SDKs ask first, with an ephemeral key alone. */
+  #openPage(request) {
+    const [, id] = request.path.match(/^\/v1\/identity\/verification_pages\/(\w+)$/) ?? [];
+    const known = this.#ephemeral.get(request.key);
+    if (!known || known.id !== id) {
+      throw new StripeError(401, { message: `Invalid API Key provided: ${masked(request.key ?? '')}` });
+    }
+    this.#ephemeral.delete(request.key);
+    const { status } = this.session(id);
+    return { status: 200, body: { id, object: 'identity.verification_page', livemode: known.live, status } };
+  }
+
   #route(request) {
+    if (request.path.startsWith('/v1/identity/verification_pages/')) return this.#openPage(request);
     this.#limitRate(request);
     const key = this.#authorize(request);
     const [, id, action] =
@@ -405,6 +419,7 @@ export class StripeApi extends HttpServer {
     const now = Math.floor(Date.now() / 1000);
     const secret = `ek_${key.live ? 'live' : 'test'}_${token(40)}`;
     this.issued.push(secret);
+    this.#ephemeral.set(secret, { id, live: key.live });
     const body = {
       id: `ephkey_1${token(16)}`,
       object: 'ephemeral_key',
