@@ -27,7 +27,8 @@ struct inbox_options {
     const char *consumer;    /* this worker's name in the group; nobody else has it; outlives the inbox */
     uint64_t call_timeout_ms;
     uint64_t check_every_ms; /* as of redis_options */
-    uint64_t claim_after_ms;
+    uint64_t claim_after_ms; /* of silence: the setting, */
+    uint64_t claim_idle_ms;  /*   and from when on claims take an event: a little before, to be there in time */
     /* `entries` (struct entry) are the receiver's; it empties the list. Runs once for each read, due or claim that was
      * started, with an empty list when there was nothing. `next_ms`: DUE: ms until the next one is due, -1 when none is
      * scheduled. */
@@ -58,7 +59,8 @@ struct inbox_counters {
 };
 struct inbox_counters inbox_counters(const struct inbox *inbox);
 
-/* Each asks for at most `count` entries. 0, or -EBUSY (the last one is still under way), -EAGAIN (it rests), -ENOTCONN, -ENOBUFS, -ENOMEM.
+/* Each asks for at most `count` entries. 0, or -EBUSY (the last one is still under way), -EAGAIN (it rests), -ENOTCONN,
+ * -ENOBUFS, -ENOMEM.
  */
 MUST_CHECK int inbox_read(struct inbox *inbox, size_t count);
 MUST_CHECK int inbox_due(struct inbox *inbox, size_t count);

@@ -30,7 +30,8 @@
  *   {NS}:attempts         hash    stream id -> failed tries of an event that is not finished
  *   {NS}:reconcile        hash    how far Stripe's list of events was gone through (`through`, s; `at`, ms), and who is
  *                                 at it (`holder`, `until`, ms)
- *   {NS}:trimmer          string  which worker trims the streams, and how many groups it found stalled
+ *   {NS}:pulse            string  when a worker last gave a sign of life, and until when nobody is held to be silent
+ * (ms) {NS}:trimmer          string  which worker trims the streams, and how many groups it found stalled
  *   {NS}:rate:MODE        string  when the next read of Stripe's API is due (ms); MODE is live or test
  *   {NS}:slow:MODE        string  how many times slower than usual it goes for now, because Stripe has refused
  *   {NS}:user:HASH        hash    which verification session a user was given here, and how it stands; see user.h
@@ -52,6 +53,7 @@ struct keys {
     char attempts[96];
     char reconcile[96];
     char trimmer[96];
+    char pulse[96];
     char probe[96];
 };
 

@@ -87,10 +87,17 @@ MUST_CHECK int lease_release(const struct lease *lease,
                              struct lease_call *call); /* to be taken at once; counts as no try */
 
 /*
- * A sign of life for `count` events, and for the turns that they have. `call->callback` gets the reply: an array of the
- * stream ids that are lost, or NULL when there was no answer.
+ * A sign of life for `count` events, and for the turns that they have. To be given four times in `claim_after_ms`, also
+ * without events: signs tell a Redis that was away from workers that are. `call->callback` gets the reply: an array of
+ * the stream ids that are lost, or NULL when there was no answer.
  */
-MUST_CHECK int lease_renew(struct queue *queue, const char *consumer, const struct entry *const *entries, size_t count,
+struct lease_holder {
+    struct queue *queue;
+    const char *consumer;
+    uint64_t claim_after_ms; /* of silence */
+};
+
+MUST_CHECK int lease_renew(const struct lease_holder *holder, const struct entry *const *entries, size_t count,
                            struct redis_call *call);
 
 /*

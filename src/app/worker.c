@@ -200,19 +200,17 @@ static const struct entry **collect_entries(struct worker *worker, size_t *count
 
 static void renew(struct worker *worker, uint64_t now)
 {
-    bool nothing = worker->active == 0 && list_is_empty(&worker->ready);
     if (worker->renewing || now < worker->renew_at_ms) {
         return;
     }
     worker->renew_at_ms = now + worker->options.settings->claim_after_ms / 4;
-    if (nothing) {
-        return;
-    }
     size_t count;
+    struct lease_holder holder = {.queue = worker->options.queue,
+                                  .consumer = worker->consumer,
+                                  .claim_after_ms = worker->options.settings->claim_after_ms};
     const struct entry **entries = collect_entries(worker, &count);
     worker->renew_call.callback = on_renewed;
-    worker->renewing =
-        entries && lease_renew(worker->options.queue, worker->consumer, entries, count, &worker->renew_call) == 0;
+    worker->renewing = entries && lease_renew(&holder, entries, count, &worker->renew_call) == 0;
     free((void *)(uintptr_t)entries);
 }
 
@@ -314,6 +312,7 @@ void worker_forget(struct worker *worker, struct delivery *delivery)
 void worker_resume(struct worker *worker)
 {
     worker->due_at_ms = 0;
+    worker->renew_at_ms = 0; /* before others think that we are gone */
     pause_watch_ask(worker->pauses);
     continue_waiting(worker);
     worker_poke(worker);
@@ -399,7 +398,8 @@ static int open_parts(struct worker *worker)
         .consumer = worker->consumer,
         .call_timeout_ms = settings->enqueue_timeout_ms,
         .check_every_ms = settings->redis_check_every_ms,
-        .claim_after_ms = settings->claim_after_ms - settings->claim_after_ms / CLAIM_CHECKS,
+        .claim_after_ms = settings->claim_after_ms,
+        .claim_idle_ms = settings->claim_after_ms - settings->claim_after_ms / CLAIM_CHECKS,
         .on_entries = on_entries,
         .on_ready = on_inbox_ready,
         .context = worker,

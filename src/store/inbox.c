@@ -281,13 +281,20 @@ int inbox_claim(struct inbox *inbox, size_t count)
     const struct keys *keys = queue_keys(inbox->queue);
     char limit[24];
     char idle[24];
+    char silence[24];
     (void)snprintf(limit, sizeof(limit), "%zu", count);
-    (void)snprintf(idle, sizeof(idle), "%" PRIu64, inbox->options.claim_after_ms);
-    struct text arguments[] = {text_of(keys->events), text_of(keys->attempts),
-                               TEXT(KEYS_GROUP),      text_of(inbox->options.consumer),
-                               text_of(idle),         text_of(limit)};
+    (void)snprintf(idle, sizeof(idle), "%" PRIu64, inbox->options.claim_idle_ms);
+    (void)snprintf(silence, sizeof(silence), "%" PRIu64, inbox->options.claim_after_ms);
+    struct text arguments[] = {text_of(keys->events),
+                               text_of(keys->attempts),
+                               text_of(keys->pulse),
+                               TEXT(KEYS_GROUP),
+                               text_of(inbox->options.consumer),
+                               text_of(idle),
+                               text_of(limit),
+                               text_of(silence)};
     inbox->claim.call.callback = on_claim;
-    return start(&inbox->claim, redis_script_call(queue_redis(inbox->queue), &inbox->claim.call, &script_claim, 2,
+    return start(&inbox->claim, redis_script_call(queue_redis(inbox->queue), &inbox->claim.call, &script_claim, 3,
                                                   ARRAY_LENGTH(arguments), arguments));
 }
 

@@ -17,6 +17,7 @@ void keys_init(struct keys *keys, const char *namespace)
     (void)snprintf(keys->retry, sizeof(keys->retry), "%sretry", keys->prefix);
     (void)snprintf(keys->attempts, sizeof(keys->attempts), "%sattempts", keys->prefix);
     (void)snprintf(keys->reconcile, sizeof(keys->reconcile), "%sreconcile", keys->prefix);
+    (void)snprintf(keys->pulse, sizeof(keys->pulse), "%spulse", keys->prefix);
     (void)snprintf(keys->trimmer, sizeof(keys->trimmer), "%strimmer", keys->prefix);
     (void)snprintf(keys->probe, sizeof(keys->probe), "%sprobe", keys->prefix);
 }

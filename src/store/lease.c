@@ -289,21 +289,26 @@ static void make_turn_keys(const struct keys *keys, const struct entry *const *e
     }
 }
 
-int lease_renew(struct queue *queue, const char *consumer, const struct entry *const *entries, size_t count,
+int lease_renew(const struct lease_holder *holder, const struct entry *const *entries, size_t count,
                 struct redis_call *call)
 {
-    struct text *arguments = malloc((3 + 2 * count) * sizeof(*arguments));
+    struct queue *queue = holder->queue;
+    char silence[24];
+    (void)snprintf(silence, sizeof(silence), "%" PRIu64, holder->claim_after_ms);
+    struct text *arguments = malloc((5 + 2 * count) * sizeof(*arguments));
     char(*names)[KEY_MAXIMUM] = malloc((count + 1) * sizeof(*names));
     int status = -ENOMEM;
     if (arguments && names) {
         arguments[0] = text_of(queue_keys(queue)->events);
-        make_turn_keys(queue_keys(queue), entries, count, arguments + 1, names);
-        arguments[1 + count] = TEXT(KEYS_GROUP);
-        arguments[2 + count] = text_of(consumer);
+        arguments[1] = text_of(queue_keys(queue)->pulse);
+        make_turn_keys(queue_keys(queue), entries, count, arguments + 2, names);
+        arguments[2 + count] = TEXT(KEYS_GROUP);
+        arguments[3 + count] = text_of(holder->consumer);
+        arguments[4 + count] = text_of(silence);
         for (size_t i = 0; i < count; i++) {
-            arguments[3 + count + i] = entries[i]->id;
+            arguments[5 + count + i] = entries[i]->id;
         }
-        status = redis_script_call(queue_redis(queue), call, &script_renew, 1 + count, 3 + 2 * count, arguments);
+        status = redis_script_call(queue_redis(queue), call, &script_renew, 2 + count, 5 + 2 * count, arguments);
     }
     free(arguments);
     free(names);

@@ -8,7 +8,7 @@ const HISTORY_MS = 3_600_000;
 const LASTING = ['events', 'outcomes', 'dead']; // all else in Redis goes by itself, if it is there at all
 
 // What may happen, and is counted.
-const MAILED_TWICE = 'mails sent again, the first sender having been killed, frozen or cut off right then';
+const MAILED_TWICE = 'mails sent again, one of the senders having been killed, frozen or cut off right then';
 const UPDATED_AGAIN = 'updates sent again, under the same key';
 const LATE = 'requests of a process that had been frozen or cut off, and had lost its event without knowing';
 
@@ -92,10 +92,13 @@ function judgeMails(event, mails, blame, counts) {
   if (!wanted && mails.length > 0) blame(event.id, 'there was a mail of it');
   if (wanted && mails.length === 0) blame(event.id, 'there was no mail of it');
   for (let i = 1; i < mails.length; i++) {
-    const { slot, at } = mails[i - 1];
-    if (!excuse([slot], at, at)) blame(event.id, 'it was mailed twice, and nothing had happened to the first sender');
+    // The first sender could not write it down, or the second one had begun before it lost the event.
+    const [first, second] = [mails[i - 1], mails[i]];
+    const excused = excuse([first.slot], first.at, first.at) || excuse([second.slot], second.at, second.at);
+    if (!excused) blame(event.id, 'it was mailed twice, and nothing had happened to its senders');
     counts[MAILED_TWICE]++;
   }
+  if (new Set(mails.map(({ raw }) => raw)).size > 1) blame(event.id, 'its mails differ');
 }
 
 function judgeTurns(witness, blame, counts) {

@@ -415,6 +415,7 @@ static void open_inbox(struct taken *taken, const char *consumer)
                                     .consumer = consumer,
                                     .call_timeout_ms = 2000,
                                     .claim_after_ms = CLAIM_AFTER_MS,
+                                    .claim_idle_ms = CLAIM_AFTER_MS,
                                     .on_entries = on_entries,
                                     .on_ready = on_ready,
                                     .context = taken};
@@ -778,7 +779,8 @@ static void on_renewed(struct redis_call *call, const redisReply *reply)
 static size_t renew(const struct lease *lease)
 {
     struct renewal renewal = {.call.callback = on_renewed};
-    ck_assert_int_eq(lease_renew(queue, lease->consumer, &lease->entry, 1, &renewal.call), 0);
+    struct lease_holder holder = {.queue = queue, .consumer = lease->consumer, .claim_after_ms = CLAIM_AFTER_MS};
+    ck_assert_int_eq(lease_renew(&holder, &lease->entry, 1, &renewal.call), 0);
     TURN_UNTIL(renewal.ended);
     return renewal.lost;
 }
@@ -799,6 +801,28 @@ START_TEST(signs_of_life_keep_an_event_from_being_claimed)
         claimed = take(&other, inbox_claim);
     }
     ck_assert_uint_eq(renew(&lease), 1);
+    free(claimed);
+    close_inbox(&other);
+    end_lease(&lease, &mine);
+}
+END_TEST
+
+START_TEST(after_redis_was_away_owners_have_time_to_show_themselves)
+{
+    struct taken mine;
+    struct taken other;
+    struct lease lease = take_lease(&mine, "me");
+    open_inbox(&other, "other");
+    ck_assert_ptr_null(take(&other, inbox_claim));
+    (void)usleep(2 * CLAIM_AFTER_MS * 1000); /* nobody is heard */
+    uint64_t back = uv_hrtime();
+    ck_assert_ptr_null(take(&other, inbox_claim));
+    ck_assert_uint_eq(renew(&lease), 0);
+    struct entry *claimed = NULL;
+    while (!claimed) { /* the owner falls silent after all */
+        claimed = take(&other, inbox_claim);
+    }
+    ck_assert_uint_ge((uv_hrtime() - back) / 1000000, CLAIM_AFTER_MS);
     free(claimed);
     close_inbox(&other);
     end_lease(&lease, &mine);
@@ -1457,6 +1481,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, a_buried_event_is_whole_in_the_dead_letters);
     tcase_add_test(tests, what_a_silent_owner_has_is_claimed_and_lost_to_it);
     tcase_add_test(tests, signs_of_life_keep_an_event_from_being_claimed);
+    tcase_add_test(tests, after_redis_was_away_owners_have_time_to_show_themselves);
     tcase_add_test(tests, a_worker_that_ends_surrenders_what_it_has_and_its_name);
     tcase_add_test(tests, an_entry_that_somebody_deleted_is_dropped_and_not_tried_for_ever);
     tcase_add_test(tests, two_events_of_a_session_are_never_in_process_at_once);
