@@ -15,8 +15,8 @@ struct mail_writer;
 
 #define MAIL_WRITER_FAULTY 1
 
-/* `settings` outlives it. 0, -ENOMEM, or MAIL_WRITER_FAULTY: the folder cannot be read or its files are faulty, and
- * `faults` has a line for each fault. */
+/* `settings` outlives it. 0, -ENOMEM, or MAIL_WRITER_FAULTY: the folder cannot be read, its files are faulty, or
+ * libidn2 is missing, and `faults` has a line for each fault. */
 MUST_CHECK int mail_writer_open(const struct settings *settings, struct mail_writer **writer, struct buffer *faults);
 
 /* Reads the folder again. As mail_writer_open(); unless 0, the templates stay as they were. */

@@ -159,6 +159,11 @@ int mail_writer_open(const struct settings *settings, struct mail_writer **opene
         free(writer);
         return status;
     }
+    if (mail_domain_library_open(faults) != 0) {
+        buffer_append_byte(faults, '\n');
+        mail_writer_close(writer);
+        return MAIL_WRITER_FAULTY;
+    }
     status = read_templates(settings, &writer->templates, faults);
     if (status != 0) {
         mail_writer_close(writer);

@@ -8,7 +8,6 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/configuration.h"
-#include "net/curl_library.h"
 
 static const char language_help[] =
     "templates, in the folder IDENTIHOOK_MAIL_TEMPLATES; what is not there is built in:\n"
@@ -93,12 +92,6 @@ static void put(struct text text)
 static int print_raw(struct mail_writer *writer, const struct mail_order *order)
 {
     struct written_mail mail;
-    struct buffer fault = {0};
-    if (curl_library_open(&fault) != 0) { /* it knows how domains beyond ASCII are written */
-        (void)fprintf(stderr, "identihook: %s\n", fault.data ? fault.data : "out of memory");
-        buffer_free(&fault);
-        return COMMAND_FAILED;
-    }
     int status = mail_writer_write(writer, order, &mail);
     if (status == 0) {
         put(buffer_text(&mail.message));
@@ -109,7 +102,6 @@ static int print_raw(struct mail_writer *writer, const struct mail_order *order)
                     stderr);
     }
     buffer_free(&mail.message);
-    curl_library_close();
     return status == 0 ? COMMAND_DONE : COMMAND_FAILED;
 }
 
@@ -149,7 +141,7 @@ static int preview(struct settings *settings, const struct mail_order *order, co
     int status = fill_sender(settings);
     int opened = mail_writer_open(settings, &writer, &faults);
     if (opened != 0) {
-        (void)fprintf(stderr, "identihook: the mail templates are faulty:\n%s",
+        (void)fprintf(stderr, "identihook: mails cannot be written:\n%s",
                       faults.data ? faults.data : "out of memory\n");
         status = opened == MAIL_WRITER_FAULTY ? COMMAND_USAGE : COMMAND_FAILED;
     }

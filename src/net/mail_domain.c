@@ -1,11 +1,39 @@
 #include "net/mail_domain.h"
 
 #include <errno.h>
-#include <locale.h>
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "curl_functions.h"
+#include <idn2.h>
+
+#include "base/library.h"
+
+#define LABEL_MAXIMUM 63   /* RFC 1035 section 2.3.4 */
+#define DOMAIN_MAXIMUM 253 /* as it is written, without the dot at the end */
+
+#define IDN2_FUNCTIONS(X) X(idn2_lookup_u8) X(idn2_free)
+
+static struct {
+    IDN2_FUNCTIONS(LIBRARY_POINTER)
+} functions;
+
+static const char *const symbols[] = {IDN2_FUNCTIONS(LIBRARY_SYMBOL)};
+
+static const struct library library = {
+    .name = "libidn2",
+    .files = (const char *const[]){"libidn2.so.0", NULL},
+    .packages = "libidn2-0",
+    .symbols = symbols,
+    .symbol_count = sizeof(symbols) / sizeof(symbols[0]),
+    .functions = &functions,
+};
+
+_Static_assert(sizeof(functions) == sizeof(symbols), "one pointer for each name");
+
+int mail_domain_library_open(struct buffer *fault)
+{
+    return library_open(&library, fault);
+}
 
 static bool is_ascii(struct text text)
 {
@@ -17,39 +45,35 @@ static bool is_ascii(struct text text)
     return true;
 }
 
+static bool is_domain(struct text domain)
+{
+    bool fine = domain.length > 0 && domain.length <= DOMAIN_MAXIMUM;
+    while (domain.data && fine) {
+        struct text label = text_cut(&domain, '.');
+        fine = label.length > 0 && label.length <= LABEL_MAXIMUM;
+    }
+    return fine;
+}
+
 static int write_address(char ascii[MAIL_ADDRESS_SIZE], struct text local, struct text domain)
 {
+    if (!is_domain(domain)) {
+        return -EINVAL;
+    }
     int length = snprintf(ascii, MAIL_ADDRESS_SIZE, "%.*s@%.*s", TEXT_ARGUMENTS(local), TEXT_ARGUMENTS(domain));
     return length > 0 && length < MAIL_ADDRESS_SIZE ? 0 : -EINVAL;
 }
 
-static int ask_libcurl(const char *name, char **converted)
-{
-    CURLU *url = curl_url();
-    if (!url) {
-        return -ENOMEM;
-    }
-    bool fine = curl_url_set(url, CURLUPART_SCHEME, "smtp", 0) == CURLUE_OK &&
-                curl_url_set(url, CURLUPART_HOST, name, 0) == CURLUE_OK &&
-                curl_url_get(url, CURLUPART_HOST, converted, CURLU_PUNYCODE) == CURLUE_OK;
-    curl_url_cleanup(url);
-    return fine ? 0 : -EINVAL;
-}
-
-/* libcurl takes names to be in the encoding of the thread's locale, and ours is C. */
 static int convert(struct text domain, char **converted)
 {
     char name[MAIL_ADDRESS_SIZE];
-    (void)snprintf(name, sizeof(name), "%.*s", TEXT_ARGUMENTS(domain));
-    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-    if (utf8 == (locale_t)0) {
-        return errno == ENOMEM ? -ENOMEM : -EINVAL;
+    if (!functions.idn2_lookup_u8) {
+        return -EINVAL;
     }
-    locale_t before = uselocale(utf8);
-    int status = ask_libcurl(name, converted);
-    (void)uselocale(before);
-    freelocale(utf8);
-    return status;
+    (void)snprintf(name, sizeof(name), "%.*s", TEXT_ARGUMENTS(domain));
+    int status =
+        functions.idn2_lookup_u8((const uint8_t *)name, (uint8_t **)converted, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+    return status == IDN2_OK ? 0 : status == IDN2_MALLOC ? -ENOMEM : -EINVAL;
 }
 
 int mail_domain_to_ascii(struct text address, char ascii[MAIL_ADDRESS_SIZE])
@@ -65,9 +89,8 @@ int mail_domain_to_ascii(struct text address, char ascii[MAIL_ADDRESS_SIZE])
     }
     int status = convert(domain, &converted);
     if (status == 0) {
-        struct text name = text_of(converted);
-        status = is_ascii(name) ? write_address(ascii, local, name) : -EINVAL;
-        curl_free(converted);
+        status = write_address(ascii, local, text_of(converted));
+        functions.idn2_free(converted);
     }
     return status;
 }
