@@ -67,21 +67,26 @@ describe('a rolling update under load', () => {
         await pause(5);
       }
     };
-    const senders = Array.from({ length: SENDERS }, send);
-    const failed = Promise.all(senders); // so that a failure ends the test at once
+    const sending = Promise.all(Array.from({ length: SENDERS }, send));
 
     const roll = async () => {
       for (const old of [...world.programs]) {
+        if (!goOn) return;
         balancer.add(await world.start());
         await pause(2 * LOOK_MS);
         assert.deepEqual(await old.stop(), { code: 0, signal: null });
         balancer.remove(old);
       }
     };
-    await Promise.race([roll(), failed]);
-    goOn = false;
-    await failed;
-    await balancer.close();
+    const rolling = roll();
+    try {
+      await Promise.race([rolling, sending]); // a request that fails ends it at once
+    } finally {
+      goOn = false;
+      await Promise.allSettled([rolling, sending]);
+      await balancer.close();
+    }
+    await Promise.all([rolling, sending]);
 
     assert.ok(sent.length > 100, `${sent.length} events`);
     for (const event of sent) assert.equal((await world.outcome(event)).outcome, 'done');
