@@ -7,6 +7,7 @@
 #include "base/attributes.h"
 #include "base/endpoint.h"
 #include "base/settings.h"
+#include "core/token.h"
 #include "net/listener.h"
 #include "net/mail.h"
 #include "stripe/signature.h"
@@ -51,6 +52,9 @@ void reactor_stop(struct reactor *reactor);
 
 /* From any thread: takes `keys` in the place of those it verifies with. */
 void reactor_set_keys(struct reactor *reactor, struct signature_keys *keys);
+
+/* From any thread: takes `keys` in the place of those it verifies its visitors' tokens with. */
+void reactor_set_token_keys(struct reactor *reactor, struct token_keys *keys);
 
 /* From any thread: new connections use `tls`, which it takes a hold of. */
 void reactor_set_tls(struct reactor *reactor, struct tls_context *tls);

@@ -6,6 +6,7 @@
 #include "app/router.h"
 #include "base/attributes.h"
 #include "base/settings.h"
+#include "core/token.h"
 #include "store/queue.h"
 
 /*
@@ -33,12 +34,17 @@ struct session_desk_options {
 /* Whether there is to be one. */
 bool session_desk_is_wanted(const struct settings *settings);
 
-/* libcurl and libjwt are open. 0 or a negative code. */
+#define SESSION_DESK_FILES 64 /* file descriptors that one takes at most, for Stripe */
+
+/* libcurl and libjwt are open. The tokens' secrets are the settings', at first. 0 or a negative code. */
 MUST_CHECK int session_desk_open(uv_loop_t *loop, const struct session_desk_options *options,
                                  struct session_desk **desk);
 
 /* Its two ways in. */
 void session_desk_add_routes(struct session_desk *desk, struct router *router);
+
+/* Takes `keys` in the place of those that it verifies tokens with: the secrets were changed. On the loop's thread. */
+void session_desk_set_keys(struct session_desk *desk, struct token_keys *keys);
 
 /* After the listener is closed: ends what is under way without its answer; `closed` runs when nothing is left on the
  * loop. */

@@ -33,13 +33,23 @@ struct visitor_refusal {
     const char *message; /* NULL: the answer's own */
 };
 
+struct visitor_rules {
+    const struct session_settings *settings;
+    const struct token_keys *keys;
+};
+
+struct visitor_call {
+    const struct conn *conn;
+    const struct http_request *request;
+    const char *form_token; /* looked at when there is no Authorization header; may be NULL */
+};
+
 /*
- * Reads the token (`form_token`, when it is not NULL and there is no Authorization header) and the rest. False:
- * *refusal says how to answer. visitor->origin stays as it is. The visitor is to be cleared in every case.
+ * Reads the token, and where the visitor comes from. False: *refusal says how to answer. visitor->origin stays as it
+ * is. The visitor is to be cleared in every case.
  */
-MUST_CHECK bool visitor_read(const struct session_settings *settings, const struct conn *conn,
-                             const struct http_request *request, const char *form_token, struct visitor *visitor,
-                             struct visitor_refusal *refusal);
+MUST_CHECK bool visitor_read(const struct visitor_rules *rules, const struct visitor_call *call,
+                             struct visitor *visitor, struct visitor_refusal *refusal);
 
 /* Overwrites what is personal. */
 void visitor_clear(struct visitor *visitor);

@@ -14,9 +14,17 @@
 #define TOKEN_USER_MAXIMUM 200 /* bytes of a user id: what Stripe takes as client_reference_id */
 #define TOKEN_EMAIL_MAXIMUM 254
 
+/* What tokens are signed with: any of several secrets, while they are rotated. */
+struct token_keys;
+
+/* Copies the secrets. 0 or -ENOMEM. */
+MUST_CHECK int token_keys_create(const struct secret *secrets, size_t count, struct token_keys **keys);
+
+/* Overwrites them. NULL is fine. */
+void token_keys_free(struct token_keys *keys);
+
 struct token_rules {
-    const struct secret *secrets; /* any of them will do */
-    size_t secret_count;
+    const struct token_keys *keys;
     const char *audience; /* NULL: aud is not looked at */
     const char *issuer;   /* NULL: iss is not looked at */
     int64_t leeway_s;     /* for exp and nbf */

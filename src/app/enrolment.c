@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "session_desk_private.h"
+#include "store/rate.h"
 
 /*
  * One request for a session.
@@ -42,6 +43,7 @@ struct enrolment {
     uint64_t deadline_ms;
     enum answer refusal; /* what to answer when the claim has been released */
     struct pace_call pace;
+    struct rate_call rate;
     struct user_call user;
     uv_timer_t timer;
     struct stripe_call stripe;
@@ -313,17 +315,34 @@ static void on_looked(struct stripe_call *call, const struct stripe_answer *answ
     }
 }
 
-/* A session that is looked at has a fresh client secret and URL. */
+/* Whether it is given or not: somebody waits, so those who do not are to wait a moment longer. */
+static void on_moment(struct rate_call *call, int64_t wait_ms)
+{
+    struct enrolment *enrolment = CONTAINER_OF(call, struct enrolment, rate);
+    char path[sizeof(SESSIONS_PATH) + TICKET_ID_SIZE];
+    (void)wait_ms;
+    enrolment->asking = false;
+    if (enrolment->abandoned) {
+        end(enrolment);
+        return;
+    }
+    (void)snprintf(path, sizeof(path), "%s/%s", SESSIONS_PATH, enrolment->ticket.id);
+    struct stripe_request request = {.path = path, .deadline_ms = enrolment->deadline_ms};
+    stripe_call_start(&enrolment->stripe, &request, on_looked);
+}
+
+/* A session that is looked at has a fresh client secret and URL. The read is taken from what the fleet may have. */
 static void look(struct enrolment *enrolment, const char *session)
 {
-    char path[sizeof(SESSIONS_PATH) + TICKET_ID_SIZE];
-    (void)snprintf(path, sizeof(path), "%s/%s", SESSIONS_PATH, session);
+    const struct settings *settings = enrolment->desk->options.settings;
+    struct text key = secret_reveal(&settings->stripe_key);
+    bool live = text_starts_with(key, TEXT("sk_live_")) || text_starts_with(key, TEXT("rk_live_"));
     struct ticket fresh = {0};
     (void)snprintf(fresh.id, sizeof(fresh.id), "%s", session);
     ticket_clear(&enrolment->ticket);
     enrolment->ticket = fresh;
-    struct stripe_request request = {.path = path, .deadline_ms = enrolment->deadline_ms};
-    stripe_call_start(&enrolment->stripe, &request, on_looked);
+    enrolment->rate.callback = on_moment;
+    asked(enrolment, rate_take(queue_of(enrolment), &enrolment->rate, live, settings->stripe_rate));
 }
 
 /* ---- what the session is good for */

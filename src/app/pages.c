@@ -107,20 +107,23 @@ static struct text origin_of(const char *url)
     return (struct text){.data = url, .length = (size_t)(server - url) + strcspn(server, "/?#")};
 }
 
-/*
- * What Stripe.js needs is by Stripe's own list (docs.stripe.com/security/guide#content-security-policy): its script,
- * its frames, its API. Everything else is ours; nothing inline.
- */
+/* What Stripe.js needs is by Stripe's own list (docs.stripe.com/security/guide#content-security-policy): its script,
+ * its frames, its API. Everything else is ours; nothing inline. */
 static void append_policy(const struct settings *settings, struct buffer *headers)
 {
     struct text stripe = origin_of(settings->sessions.stripe_js_url);
-    buffer_append_format(headers,
-                         "Content-Security-Policy: default-src 'none'; base-uri 'none'; form-action 'self'; "
-                         "frame-ancestors 'none'; style-src 'self'; script-src 'self' %.*s https://*.js.stripe.com; "
-                         "connect-src 'self' %.*s https://api.stripe.com https://*.stripe.com; "
-                         "frame-src %.*s https://*.js.stripe.com https://hooks.stripe.com https://verify.stripe.com; "
-                         "img-src 'self' data: https://*.stripe.com",
-                         TEXT_ARGUMENTS(stripe), TEXT_ARGUMENTS(stripe), TEXT_ARGUMENTS(stripe));
+    buffer_append_string(headers, "Content-Security-Policy: default-src 'none'; base-uri 'none'; form-action 'self'; "
+                                  "frame-ancestors 'none'; style-src 'self'; ");
+    if (settings->sessions.publishable_key) {
+        buffer_append_format(headers,
+                             "script-src 'self' %.*s https://*.js.stripe.com; "
+                             "connect-src 'self' %.*s https://api.stripe.com https://*.stripe.com; "
+                             "frame-src %.*s https://*.js.stripe.com https://hooks.stripe.com "
+                             "https://verify.stripe.com; img-src 'self' data: https://*.stripe.com",
+                             TEXT_ARGUMENTS(stripe), TEXT_ARGUMENTS(stripe), TEXT_ARGUMENTS(stripe));
+    } else {
+        buffer_append_string(headers, "script-src 'self'; connect-src 'self'; img-src 'self' data:");
+    }
     if (settings->brand_logo_url) {
         struct text logo = origin_of(settings->brand_logo_url);
         buffer_append_format(headers, " %.*s", TEXT_ARGUMENTS(logo));

@@ -27,9 +27,10 @@ struct reactor {
     uv_loop_t loop;
     uv_thread_t thread;
     bool started;
-    uv_async_t wake; /* a request from another thread: one of the next three */
+    uv_async_t wake; /* a request from another thread: one of the next four */
     atomic_bool stop_wanted;
     _Atomic(struct signature_keys *) new_keys;
+    _Atomic(struct token_keys *) new_token_keys;
     _Atomic(struct tls_context *) new_tls; /* held */
     uv_timer_t heartbeat;
     uint64_t opened_ns;
@@ -155,6 +156,12 @@ static void on_wake(uv_async_t *wake)
     } else {
         signature_keys_free(keys);
     }
+    struct token_keys *token_keys = atomic_exchange(&reactor->new_token_keys, NULL);
+    if (token_keys && reactor->desk) {
+        session_desk_set_keys(reactor->desk, token_keys);
+    } else {
+        token_keys_free(token_keys);
+    }
     struct tls_context *tls = atomic_exchange(&reactor->new_tls, NULL);
     if (tls && reactor->listener) {
         listener_set_tls(reactor->listener, tls);
@@ -230,6 +237,12 @@ void reactor_set_keys(struct reactor *reactor, struct signature_keys *keys)
     (void)uv_async_send(&reactor->wake);
 }
 
+void reactor_set_token_keys(struct reactor *reactor, struct token_keys *keys)
+{
+    token_keys_free(atomic_exchange(&reactor->new_token_keys, keys));
+    (void)uv_async_send(&reactor->wake);
+}
+
 void reactor_set_tls(struct reactor *reactor, struct tls_context *tls)
 {
     tls_context_release(atomic_exchange(&reactor->new_tls, tls_context_hold(tls)));
@@ -257,6 +270,7 @@ void reactor_free(struct reactor *reactor)
     intake_free(reactor->intake);
     replies_free(reactor->replies);
     signature_keys_free(atomic_load(&reactor->new_keys));
+    token_keys_free(atomic_load(&reactor->new_token_keys));
     tls_context_release(atomic_load(&reactor->new_tls));
     if (uv_loop_close(&reactor->loop) < 0) {
         log_error("a loop was left with open handles", LOG_NUMBER("loop", reactor->options.number));

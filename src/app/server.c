@@ -61,14 +61,15 @@ static void fit_files(struct settings *settings)
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
         return;
     }
-    rlim_t wanted = (rlim_t)settings->max_connections + (rlim_t)settings->concurrency + FILES_RESERVED;
+    rlim_t rest = (rlim_t)settings->concurrency + FILES_RESERVED;
+    rest += session_desk_is_wanted(settings) ? (rlim_t)settings->loops * SESSION_DESK_FILES : 0;
+    rlim_t wanted = (rlim_t)settings->max_connections + rest;
     if (limit.rlim_cur < wanted) {
         limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
         (void)getrlimit(RLIMIT_NOFILE, &limit);
     }
     if (limit.rlim_cur < wanted) {
-        rlim_t rest = (rlim_t)settings->concurrency + FILES_RESERVED;
         uint64_t most = limit.rlim_cur > rest ? limit.rlim_cur - rest : 1;
         log_warn("fewer connections than IDENTIHOOK_MAX_CONNECTIONS are possible: raise the limit of open files",
                  LOG_NUMBER("open_files", limit.rlim_cur), LOG_NUMBER("connections", most));
@@ -151,6 +152,23 @@ static void give_keys(struct server *server, const struct settings *settings)
     }
 }
 
+/* Whether sessions are handed out at all was decided at the start. */
+static void give_token_keys(struct server *server, const struct settings *settings)
+{
+    const struct session_settings *sessions = &settings->sessions;
+    if (!session_desk_is_wanted(server->options.settings) || !session_desk_is_wanted(settings)) {
+        return;
+    }
+    for (size_t i = 0; i < server->reactor_count; i++) {
+        struct token_keys *keys;
+        if (token_keys_create(sessions->token_secrets, sessions->token_secret_count, &keys) < 0) {
+            log_error("the tokens' secrets could not be put in place: out of memory", LOG_NUMBER("loop", i));
+            return;
+        }
+        reactor_set_token_keys(server->reactors[i], keys);
+    }
+}
+
 /* Reads the certificate that `settings` name into *tls; NULL when they name none. Logs what is wrong. */
 static int make_tls(const struct settings *settings, struct tls_context **tls)
 {
@@ -192,6 +210,7 @@ static bool reload_secrets(struct server *server)
     int status = settings_load(&fresh, SETTINGS_FOR_INGEST, server->options.env_file, &faults);
     if (status == 0) {
         give_keys(server, &fresh);
+        give_token_keys(server, &fresh);
         give_tls(server, &fresh);
         log_info("signing secrets reloaded", LOG_NUMBER("secrets", fresh.webhook_secret_count));
     } else {

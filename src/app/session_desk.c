@@ -6,8 +6,6 @@
 #include "base/version.h"
 #include "session_desk_private.h"
 
-#define FETCHES_MAXIMUM 64 /* at once, on one loop */
-
 bool session_desk_is_wanted(const struct settings *settings)
 {
     return settings->sessions.token_secret_count > 0;
@@ -58,7 +56,9 @@ static void take_order(struct session_desk *desk, struct conn *conn, const struc
 {
     struct visitor_refusal refusal;
     const struct session_settings *settings = &desk->options.settings->sessions;
-    if (!visitor_read(settings, conn, request, wish->token, visitor, &refusal)) {
+    struct visitor_rules rules = {.settings = settings, .keys = desk->keys};
+    struct visitor_call call = {.conn = conn, .request = request, .form_token = wish->token};
+    if (!visitor_read(&rules, &call, visitor, &refusal)) {
         struct reply reply = {.answer = refusal.answer, .message = refusal.message};
         session_desk_reply(desk, conn, visitor->origin, &reply);
         return;
@@ -107,7 +107,9 @@ static void take_inquiry(void *context, struct conn *conn, const struct http_req
     if (!let_in(desk, conn, request, &visitor.origin)) {
         return;
     }
-    if (!visitor_read(&desk->options.settings->sessions, conn, request, NULL, &visitor, &refusal)) {
+    struct visitor_rules rules = {.settings = &desk->options.settings->sessions, .keys = desk->keys};
+    struct visitor_call call = {.conn = conn, .request = request};
+    if (!visitor_read(&rules, &call, &visitor, &refusal)) {
         struct reply reply = {.answer = refusal.answer, .message = refusal.message};
         session_desk_reply(desk, conn, visitor.origin, &reply);
     } else if (inquiry_start(desk, conn, &visitor) < 0) {
@@ -142,15 +144,24 @@ int session_desk_open(uv_loop_t *loop, const struct session_desk_options *option
     list_init(&desk->inquiries);
     (void)snprintf(user_agent, sizeof(user_agent), "identihook/%s", version_text());
     struct fetcher_options fetcher = {
-        .user_agent = user_agent, .ca_file = options->settings->ca_file, .max_concurrent = FETCHES_MAXIMUM};
-    int status = fetcher_create(loop, &fetcher, &desk->fetcher);
+        .user_agent = user_agent, .ca_file = options->settings->ca_file, .max_concurrent = SESSION_DESK_FILES};
+    const struct session_settings *sessions = &options->settings->sessions;
+    int status = token_keys_create(sessions->token_secrets, sessions->token_secret_count, &desk->keys);
+    status = status == 0 ? fetcher_create(loop, &fetcher, &desk->fetcher) : status;
     if (status < 0) {
+        token_keys_free(desk->keys);
         free(desk);
         return status;
     }
     desk->fetcher_open = true;
     *opened = desk;
     return 0;
+}
+
+void session_desk_set_keys(struct session_desk *desk, struct token_keys *keys)
+{
+    token_keys_free(desk->keys);
+    desk->keys = keys;
 }
 
 void session_desk_poke(struct session_desk *desk)
@@ -160,6 +171,7 @@ void session_desk_poke(struct session_desk *desk)
     }
     void (*closed)(void *) = desk->closed;
     void *context = desk->closed_context;
+    token_keys_free(desk->keys);
     free(desk);
     closed(context);
 }

@@ -12,6 +12,7 @@ struct session_desk {
     struct session_desk_options options;
     uv_loop_t *loop;
     struct fetcher *fetcher;
+    struct token_keys *keys;
     struct list enrolments;
     struct list inquiries;
     bool fetcher_open;

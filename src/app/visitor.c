@@ -80,16 +80,16 @@ static void hash_address(struct text text, char hash[USER_HASH_SIZE])
     user_hash(is_network ? (struct text){.data = (const char *)bytes, .length = 8} : text_of(address), hash);
 }
 
-static void read_address(const struct session_settings *settings, const struct conn *conn,
-                         const struct http_request *request, struct visitor *visitor)
+static void read_address(const struct session_settings *settings, const struct visitor_call *call,
+                         struct visitor *visitor)
 {
     char peer[CONN_PEER_SIZE];
     struct text address = {0};
     if (settings->address_header) {
-        address = last_part(http_request_header(request, text_of(settings->address_header)));
+        address = last_part(http_request_header(call->request, text_of(settings->address_header)));
     }
     if (address.length == 0) {
-        conn_peer(conn, peer);
+        conn_peer(call->conn, peer);
         address = text_of(peer);
     }
     hash_address(address, visitor->address);
@@ -120,22 +120,22 @@ static void log_verdict(const struct conn *conn, enum token_verdict verdict)
     }
 }
 
-bool visitor_read(const struct session_settings *settings, const struct conn *conn, const struct http_request *request,
-                  const char *form_token, struct visitor *visitor, struct visitor_refusal *refusal)
+bool visitor_read(const struct visitor_rules *rules, const struct visitor_call *call, struct visitor *visitor,
+                  struct visitor_refusal *refusal)
 {
-    struct token_rules rules = {
-        .secrets = settings->token_secrets,
-        .secret_count = settings->token_secret_count,
+    const struct session_settings *settings = rules->settings;
+    struct token_rules token_rules = {
+        .keys = rules->keys,
         .audience = settings->token_audience,
         .issuer = settings->token_issuer,
         .leeway_s = (int64_t)(settings->token_leeway_ms / 1000),
     };
-    bool has_header = http_request_header(request, TEXT("authorization")).data != NULL;
-    struct text token = has_header ? bearer_of(request) : text_of(form_token);
+    bool has_header = http_request_header(call->request, TEXT("authorization")).data != NULL;
+    struct text token = has_header ? bearer_of(call->request) : text_of(call->form_token);
     if (token.length == 0) {
         return refuse(refusal, ANSWER_TOKEN_MISSING, NULL);
     }
-    int verdict = token_verify(&rules, token, clock_wall_seconds(), &visitor->token);
+    int verdict = token_verify(&token_rules, token, clock_wall_seconds(), &visitor->token);
     if (verdict < 0) {
         return refuse(refusal, ANSWER_OVERLOADED, NULL);
     }
@@ -143,11 +143,11 @@ bool visitor_read(const struct session_settings *settings, const struct conn *co
         return refuse(refusal, ANSWER_TOKEN_EXPIRED, NULL);
     }
     if (verdict != TOKEN_VALID) {
-        log_verdict(conn, (enum token_verdict)verdict);
-        return refuse(refusal, ANSWER_TOKEN_INVALID, token_verdict_message((enum token_verdict)verdict));
+        log_verdict(call->conn, verdict);
+        return refuse(refusal, ANSWER_TOKEN_INVALID, token_verdict_message(verdict));
     }
     user_hash(text_of(visitor->token.user), visitor->hash);
-    read_address(settings, conn, request, visitor);
+    read_address(settings, call, visitor);
     return true;
 }
 

@@ -24,6 +24,35 @@ static const char *const messages[TOKEN_VERDICTS] = {
     [TOKEN_EMAIL] = "the token's email is not an e-mail address",
 };
 
+struct token_keys {
+    size_t count;
+    struct secret secrets[];
+};
+
+int token_keys_create(const struct secret *secrets, size_t count, struct token_keys **created)
+{
+    struct token_keys *keys = calloc(1, sizeof(*keys) + count * sizeof(*secrets));
+    if (!keys) {
+        return -ENOMEM;
+    }
+    for (; keys->count < count; keys->count++) {
+        if (secret_set(&keys->secrets[keys->count], secret_reveal(&secrets[keys->count])) < 0) {
+            token_keys_free(keys);
+            return -ENOMEM;
+        }
+    }
+    *created = keys;
+    return 0;
+}
+
+void token_keys_free(struct token_keys *keys)
+{
+    for (size_t i = 0; keys && i < keys->count; i++) {
+        secret_clear(&keys->secrets[i]);
+    }
+    free(keys);
+}
+
 const char *token_verdict_message(enum token_verdict verdict)
 {
     return messages[verdict];
@@ -100,8 +129,8 @@ static int check_head(struct text token)
 /* The claims of a token that one of the secrets has signed, to be wiped; NULL: none has, or memory ran out. */
 static char *read_claims(const struct token_rules *rules, const char *token)
 {
-    for (size_t i = 0; i < rules->secret_count; i++) {
-        struct text secret = secret_reveal(&rules->secrets[i]);
+    for (size_t i = 0; i < rules->keys->count; i++) {
+        struct text secret = secret_reveal(&rules->keys->secrets[i]);
         jwt_t *jwt = NULL;
         if (jwt_decode(&jwt, token, (const unsigned char *)secret.data, (int)secret.length) == 0) {
             char *claims = jwt_get_alg(jwt) == JWT_ALG_HS256 ? jwt_get_grants_json(jwt, NULL) : NULL;

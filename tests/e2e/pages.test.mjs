@@ -322,6 +322,13 @@ describe('the pages', { concurrency: 4 }, () => {
     }
   });
 
+  test('let nothing of Stripe in where people are redirected', async (t) => {
+    const { base } = await open(t, { at: null, modal: false });
+    const { headers } = await send(`${base}/verify`);
+    assert.match(headers['content-security-policy'], /script-src 'self';/);
+    assert.doesNotMatch(headers['content-security-policy'], /stripe|http/);
+  });
+
   test('are not there where no sessions are made', async (t) => {
     const world = await World.open(t, { email: false, onboarding: false });
     assert.equal((await send(new URL('/verify', world.program.url).href)).status, 404);

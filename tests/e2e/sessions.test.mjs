@@ -2,6 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, randomBytes, sign as signRaw } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
 import { send } from '../lib/http_client.mjs';
@@ -295,6 +299,22 @@ describe('a request for a session', { concurrency: 4 }, () => {
     for (const secret of secrets) assert.equal((await status({ token: userToken('user_1', secret) })).status, 200);
   });
 
+  test('is taken with new secrets after SIGHUP, and no longer with the old ones', async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), 'identihook-'));
+    t.after(() => rm(folder, { recursive: true }));
+    const file = join(folder, 'secret');
+    const [old, fresh] = [randomBytes(32).toString('hex'), randomBytes(32).toString('hex')];
+    await writeFile(file, `${old}\n`);
+    const { world, status } = await open(t, {
+      settings: { IDENTIHOOK_SESSION_TOKEN_SECRET: undefined, IDENTIHOOK_SESSION_TOKEN_SECRET_FILE: file },
+    });
+    assert.equal((await status({ token: userToken('user_1', old) })).status, 200);
+    await writeFile(file, `${fresh}\n`);
+    world.program.child.signal('SIGHUP');
+    await until(async () => (await status({ token: userToken('user_1', fresh) })).status === 200, 'the new secret');
+    assert.deepEqual(codeOf(await status({ token: userToken('user_1', old) })), [401, 'token_invalid']);
+  });
+
   test('is answered to pages of allowed origins and our own, and to no others', async (t) => {
     const origin = 'https://app.shop.example';
     const { world, request, ask } = await open(t, { settings: { IDENTIHOOK_SESSION_ORIGINS: `${origin},https://b.example` } });
@@ -395,6 +415,30 @@ describe('when Stripe or Redis fails', { concurrency: 4 }, () => {
     assert.deepEqual(world.stripe.requests.items, []);
     await world.redis.start();
     await until(async () => (await status()).status === 200, 'Redis to be found again');
+  });
+
+  test('a client that goes away leaves a session behind that is found again', async (t) => {
+    const { world, bearer, ask } = await open(t);
+    const release = world.stripe.hold(({ method }) => method === 'POST');
+    const socket = net.connect(new URL(world.program.url).port, '127.0.0.1');
+    socket.write(
+      `POST /create-verification-session HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${bearer}\r\nContent-Length: 0\r\n\r\n`,
+    );
+    await world.stripe.requests.first(() => true);
+    socket.destroy();
+    release();
+    await world.program.logs.first(({ message }) => message === 'session created');
+    assert.equal((await ask()).json.id, world.stripe.sessions[0].id);
+    assert.equal(world.stripe.sessions.length, 1);
+  });
+
+  test('a request that Stripe leaves unanswered does not hold up the end', async (t) => {
+    const { world, ask } = await open(t, { settings: { IDENTIHOOK_SHUTDOWN_TIMEOUT: '200ms' } });
+    world.stripe.fail({ hang: true, times: Infinity });
+    const answer = ask().catch(({ code }) => code);
+    await world.stripe.requests.first(() => true);
+    assert.deepEqual(await world.program.stop(), { code: 0, signal: null });
+    assert.equal(await answer, 'ECONNRESET');
   });
 
   test('a request under way is answered before the program ends', async (t) => {

@@ -8,11 +8,14 @@
 #include "core/mail_message.h"
 #include "core/mail_templates.h"
 #include "core/onboarding.h"
+#include "core/session_request.h"
 #include "core/standard_webhook.h"
+#include "core/token.h"
 #include "stripe/api.h"
 #include "stripe/sample.h"
 #include "stripe/session.h"
 #include "stripe/signature.h"
+#include "stripe/ticket.h"
 
 /*
  * Every module without I/O, with its first allocation failing, then its second, and so on: it must say so, and neither
@@ -92,6 +95,62 @@ static int read_session(void)
     whole = session && strcmp(session->user, "u") == 0 && strcmp(session->email, "a@b") == 0 &&
             strcmp(session->error_code, "abandoned") == 0 && json_object_size(session->outputs) == 1;
     session_free(session);
+    return status;
+}
+
+static int read_request(const char *type, const char *body)
+{
+    struct session_request request;
+    int status = session_request_parse(text_of(type), text_of(body), &request);
+    /* As above. */
+    status = status == SESSION_REQUEST_MALFORMED ? -1 : status;
+    whole = request.named && request.integration == INTEGRATION_NATIVE;
+    session_request_clear(&request);
+    return status;
+}
+
+static int read_json_request(void)
+{
+    return read_request("application/json", "{\"integration\":\"native\"}");
+}
+
+static int read_form_request(void)
+{
+    return read_request("application/x-www-form-urlencoded", "access_token=a.b&integration=native");
+}
+
+static int make_ticket_form(void)
+{
+    struct session_settings settings = {.document_options = 7, .document_types = 7, .return_url = "https://x/"};
+    struct ticket_holder holder = {.user = "u", .email = "a@b"};
+    struct buffer form = {0};
+    ticket_form(&settings, &holder, &form);
+    int status = buffer_status(&form);
+    buffer_free(&form);
+    return status;
+}
+
+static int read_ticket(void)
+{
+    static const char json[] =
+        "{\"object\":\"identity.verification_session\",\"id\":\"vs_1\",\"status\":\"requires_input\","
+        "\"client_secret\":\"s\",\"url\":\"https://x/\"}";
+    struct ticket ticket;
+    int status = ticket_parse(TEXT(json), &ticket);
+    status = status == TICKET_NOT_ONE ? -1 : status;
+    whole = ticket.client_secret && ticket.url;
+    ticket_clear(&ticket);
+    return status;
+}
+
+static int make_token_keys(void)
+{
+    struct secret secrets[] = {{.data = "one", .length = 3}, {.data = "two", .length = 3}};
+    struct token_keys *keys;
+    int status = token_keys_create(secrets, 2, &keys);
+    if (status == 0) {
+        token_keys_free(keys);
+    }
     return status;
 }
 
@@ -204,7 +263,9 @@ static const struct {
     {"a Redis URL", read_redis_url, false}, {"a mail", write_mail, false},
     {"templates", read_templates, false},   {"a faulty template", refuse_template, false},
     {"an update", write_update, true},      {"a signature", sign_update, false},
-    {"settings", read_settings, false},
+    {"settings", read_settings, false},     {"a JSON request", read_json_request, true},
+    {"a form", read_form_request, true},    {"a ticket form", make_ticket_form, false},
+    {"a ticket", read_ticket, true},        {"token keys", make_token_keys, false},
 };
 
 START_TEST(each_allocation_may_fail)
