@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "app/console.h"
 #include "app/reactor.h"
 #include "base/attributes.h"
 #include "net/listener.h"
@@ -10,16 +11,19 @@
 /*
  * What the admin listener answers, in every role:
  *
+ *   GET /          the operator console (app/console.h)
  *   GET /healthz   200 while every loop turns; 503 when one has not for HEALTH_STUCK_MS. For "restart it" probes.
  *   GET /readyz    200 when the process can do its work; 503 with the component that cannot. For "send it traffic"
- * probes. GET /metrics   Prometheus's text format.
+ *                  probes.
+ *   GET /metrics   Prometheus's text format.
  */
 #define HEALTH_STUCK_MS 5000
 
 struct admin {
     struct reactor *const *reactors; /* these outlive the admin listener */
     size_t reactor_count;
-    bool draining; /* set when the process is to stop: readiness goes red */
+    bool draining;           /* set when the process is to stop: readiness goes red */
+    struct console *console; /* outlives the admin listener */
     struct buffer body;
 };
 

@@ -23,7 +23,7 @@ struct backlog_group {
     int64_t consumers;
     int64_t pending; /* in process, or left by a dead owner */
     int64_t oldest_pending_ms;
-    int64_t unread;
+    int64_t unread; /* -1: some */
     int64_t oldest_unread_ms;
     size_t member_count; /* of its consumers, the first BACKLOG_CONSUMERS_MAXIMUM */
     struct backlog_consumer members[BACKLOG_CONSUMERS_MAXIMUM];

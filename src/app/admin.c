@@ -168,6 +168,7 @@ static const struct route {
     const char *content_type;
     int (*write)(struct admin *admin);
 } routes[] = {
+    {{"/", 1}, NULL, NULL}, /* the console */
     {{"/healthz", 8}, NULL, write_health},
     {{"/readyz", 7}, NULL, write_readiness},
     {{"/metrics", 8}, "text/plain; version=0.0.4; charset=utf-8", write_metrics},
@@ -182,12 +183,16 @@ static void on_request(void *context, struct conn *conn, const struct http_reque
     }
     if (!route) {
         struct http_answer answer = {.status = 404};
-        conn_answer_error(conn, &answer, "not_found", "there are /healthz, /readyz and /metrics");
+        conn_answer_error(conn, &answer, "not_found", "there are /, /healthz, /readyz and /metrics");
         return;
     }
     if (!request->is_head && !text_equal(text_of(request->method), TEXT("GET"))) {
         struct http_answer answer = {.status = 405, .allow = "GET, HEAD"};
         conn_answer_error(conn, &answer, "method_not_allowed", "use GET");
+        return;
+    }
+    if (!route->write) {
+        console_answer(admin->console, conn);
         return;
     }
     buffer_clear(&admin->body);
@@ -208,7 +213,7 @@ static void on_gone(void *context, struct conn *conn, void *waiting)
 {
     (void)context;
     (void)conn;
-    (void)waiting; /* every request is answered at once */
+    console_forget(waiting); /* nothing but the console keeps anybody waiting */
 }
 
 const struct conn_handler admin_handler = {.on_request = on_request, .wants_body = wants_body, .on_gone = on_gone};

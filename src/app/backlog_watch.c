@@ -27,17 +27,6 @@ static void release(struct backlog_watch *watch)
     }
 }
 
-/* Redis does not know how many are unread once entries were taken out of the stream (the group's lag is nil then): what
- * is in it and nowhere else is, but for those that have ended and are not taken out yet. */
-static int64_t count_unread(const struct backlog *backlog, const struct backlog_group *group)
-{
-    if (group->unread >= 0) {
-        return group->unread;
-    }
-    int64_t rest = backlog->stream_length - group->pending - backlog->retrying;
-    return group->oldest_unread_ms < 0 ? 0 : rest > 1 ? rest : 1;
-}
-
 static void set_count(struct backlog_watch *watch, enum telemetry_state state, int64_t count)
 {
     telemetry_set(&watch->telemetry->backlog[state], count > 0 ? (uint64_t)count : 0);
@@ -59,7 +48,7 @@ static void take(struct backlog_watch *watch, const struct backlog *backlog)
     for (size_t i = 0; i < backlog->group_count; i++) {
         const struct backlog_group *group = &backlog->groups[i];
         if (text_equal(group->name, TEXT(KEYS_GROUP))) {
-            set_count(watch, STATE_UNREAD, count_unread(backlog, group));
+            set_count(watch, STATE_UNREAD, group->unread);
             set_count(watch, STATE_IN_PROCESS, group->pending);
             set_age(watch, STATE_UNREAD, group->oldest_unread_ms);
             set_age(watch, STATE_IN_PROCESS, group->oldest_pending_ms);

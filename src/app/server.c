@@ -379,8 +379,18 @@ static int open_admin(struct server *server)
     };
     server->admin.reactors = server->reactors;
     server->admin.reactor_count = server->reactor_count;
-    int status =
-        listener_open(&server->loop, &server->options.settings->admin_listen, &options, &server->admin_listener);
+    struct console_options console_options = {
+        .settings = server->options.settings,
+        .reactors = server->reactors,
+        .reactor_count = server->reactor_count,
+        .draining = &server->admin.draining,
+        .role = server->options.ingests ? server->options.works ? "all" : "ingest" : "worker",
+    };
+    int status = console_open(&server->loop, &console_options, &server->admin.console);
+    if (status < 0) {
+        return status;
+    }
+    status = listener_open(&server->loop, &server->options.settings->admin_listen, &options, &server->admin_listener);
     if (status < 0) {
         log_error("the admin listener cannot be opened: is the port in use?",
                   LOG_STRING("address", server->options.settings->admin_listen.host),
@@ -395,10 +405,17 @@ static int open_admin(struct server *server)
 
 /* ---- stopping: red, a pause, the reactors, and last the admin listener */
 
+static void on_console_closed(void *context)
+{
+    struct server *server = context;
+    server->admin.console = NULL;
+}
+
 static void on_admin_closed(void *context)
 {
     struct server *server = context;
     server->admin_listener = NULL;
+    console_close(server->admin.console, on_console_closed, server);
 }
 
 static void close_handles(struct server *server)
@@ -411,6 +428,8 @@ static void close_handles(struct server *server)
     uv_close((uv_handle_t *)&server->joined, NULL);
     if (server->admin_listener) {
         listener_close(server->admin_listener, on_admin_closed, server);
+    } else if (server->admin.console) {
+        console_close(server->admin.console, on_console_closed, server);
     }
 }
 

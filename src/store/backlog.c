@@ -43,6 +43,16 @@ static void read_group(const redisReply *reply, int64_t now, struct backlog_grou
     }
 }
 
+/* Redis does not know how many are unread once entries were taken out of the stream (the group's lag is nil then): what
+ * is in it and nowhere else is, but for those that have ended and are not taken out yet. */
+static void estimate_unread(const struct backlog *backlog, struct backlog_group *group)
+{
+    int64_t rest = backlog->stream_length - group->pending - backlog->retrying;
+    if (group->unread < 0 && text_equal(group->name, TEXT(KEYS_GROUP))) {
+        group->unread = rest > 1 ? rest : 1;
+    }
+}
+
 static void read_backlog(const redisReply *reply, struct backlog *backlog)
 {
     const redisReply *groups = reply->element[9];
@@ -58,7 +68,9 @@ static void read_backlog(const redisReply *reply, struct backlog *backlog)
     };
     control_parse(reply->element[8], &backlog->control);
     for (size_t i = 0; i < groups->elements && backlog->group_count < BACKLOG_GROUPS_MAXIMUM; i++) {
-        read_group(groups->element[i], backlog->now_ms, &backlog->groups[backlog->group_count++]);
+        struct backlog_group *group = &backlog->groups[backlog->group_count++];
+        read_group(groups->element[i], backlog->now_ms, group);
+        estimate_unread(backlog, group);
     }
 }
 

@@ -26,6 +26,7 @@
     X(enrol)                                                                                                           \
     X(note)                                                                                                            \
     X(rights)                                                                                                          \
+    X(overview)                                                                                                        \
     X(search)                                                                                                          \
     X(trace)                                                                                                           \
     X(replay)                                                                                                          \
