@@ -52,6 +52,7 @@ struct redis_options {
     uint64_t call_timeout_ms;
     uint64_t check_every_ms; /* a connection that was silent for so long is checked; 0: never */
     const char *probe;       /* the key that a check writes, outlives the connection; NULL: checked by PING alone */
+    const char *key;         /* one of the caller's: in a cluster, the node that serves it is looked for; may be NULL */
     size_t max_calls;        /* under way at once */
     size_t max_bytes;        /* of the commands under way */
     const struct redis_script *const *scripts; /* ends with NULL; may be NULL */
@@ -72,7 +73,7 @@ struct redis_call {
     void (*callback)(struct redis_call *call, const struct redisReply *reply);
 };
 
-/* Begins to connect. 0 or a negative code. */
+/* Begins to connect. 0; -ENOTSUP: the files for TLS cannot be used, which was logged; or another negative code. */
 MUST_CHECK int redis_open(uv_loop_t *loop, const struct redis_options *options, struct redis **redis);
 
 /* Ends it: calls under way get NULL now, then `closed` runs when nothing of it is left on the loop. */

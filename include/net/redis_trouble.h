@@ -11,6 +11,7 @@ enum redis_trouble {
 
     /* no server can be reached */
     REDIS_AWAY,
+    REDIS_TLS_FAILS,
     REDIS_MAX_CLIENTS,
     REDIS_LOADING,
 

@@ -143,7 +143,8 @@ int setting_redis(const struct setting *setting, struct settings *settings, stru
     (void)setting;
     int status = redis_url_parse(value, &settings->redis);
     if (status == -EINVAL) {
-        *fault = "is not redis://, rediss:// or unix:// with a host or path and a database number";
+        *fault = "is not redis://host:port/db, rediss:// (TLS), unix:///path, redis+sentinel://host,host/master or "
+                 "redis+cluster://host,host";
         status = 0;
     }
     return status;

@@ -251,6 +251,9 @@ static bool has_ascii_name(const char *mailbox)
 static bool resolve(struct settings *settings, unsigned needs, struct buffer *faults)
 {
     bool faulty = false;
+    if (settings->redis.tls && !settings->redis.ca && settings->ca_file) {
+        settings->redis.ca = text_copy(text_of(settings->ca_file)); /* out of memory: the system's */
+    }
     require(!settings->smtp_url || settings->mail_from, faults, &faulty,
             "SMTP_URL is set, but not IDENTIHOOK_MAIL_FROM; for example IDENTIHOOK_MAIL_FROM=identity@example.com");
     require((settings->smtp_username != NULL) == secret_is_set(&settings->smtp_password), faults, &faulty,
@@ -261,6 +264,13 @@ static bool resolve(struct settings *settings, unsigned needs, struct buffer *fa
             "same machine, say so: SMTP_URL=smtp://127.0.0.1:25?starttls=off&login=cleartext");
     require((settings->tls_certificate != NULL) == (settings->tls_key != NULL), faults, &faulty,
             "IDENTIHOOK_TLS_CERT and IDENTIHOOK_TLS_KEY belong together: set both or none");
+    require((settings->redis.certificate != NULL) == (settings->redis.key != NULL), faults, &faulty,
+            "IDENTIHOOK_REDIS_CERT and IDENTIHOOK_REDIS_KEY belong together: set both or none");
+    require(settings->redis.tls ||
+                (!settings->redis.ca && !settings->redis.certificate && !settings->redis.server_name),
+            faults, &faulty,
+            "IDENTIHOOK_REDIS_CA, _CERT and _SERVER_NAME are for TLS: REDIS_URL must begin with rediss, for example "
+            "rediss://redis.example.com:6379");
     require(!settings->tls_client_ca || settings->tls_certificate, faults, &faulty,
             "IDENTIHOOK_TLS_CLIENT_CA needs IDENTIHOOK_TLS_CERT and IDENTIHOOK_TLS_KEY");
     require(!settings->mail_reply_to || has_ascii_name(settings->mail_reply_to), faults, &faulty,

@@ -30,7 +30,22 @@ const struct setting settings_table[] = {
              "25/s"},
     {.name = "REDIS_URL", .read = setting_redis, .secret = true, .fallback = "redis://127.0.0.1:6379/0",
      .example = "redis://127.0.0.1:6379/0",
-     .help = "redis://[user:password@]host:port/db, rediss:// for TLS, or unix:///path?db=0"},
+     .help = "redis://[user:password@]host:port/db, rediss:// for TLS, or unix:///path?db=0; "
+             "redis+sentinel://host,host/master and redis+cluster://host,host, with rediss+ for TLS"},
+    /* They are put into what REDIS_URL has filled: behind it. */
+    {.name = "IDENTIHOOK_REDIS_CA", .read = setting_text, .offset = FIELD(redis.ca),
+     .example = "/etc/identihook/redis-ca.crt",
+     .help = "authorities (PEM file) that may sign the certificate of a Redis with TLS; by default those of outgoing TLS"},
+    {.name = "IDENTIHOOK_REDIS_CERT", .read = setting_text, .offset = FIELD(redis.certificate),
+     .example = "/etc/identihook/redis.crt",
+     .help = "our own certificate (PEM file) for a Redis that asks for one; with IDENTIHOOK_REDIS_KEY. Read anew for new "
+             "connections when it changes"},
+    {.name = "IDENTIHOOK_REDIS_KEY", .read = setting_text, .offset = FIELD(redis.key),
+     .example = "/etc/identihook/redis.key",
+     .help = "private key (PEM file) of that certificate"},
+    {.name = "IDENTIHOOK_REDIS_SERVER_NAME", .read = setting_word, .offset = FIELD(redis.server_name),
+     .example = "redis.internal",
+     .help = "the name that Redis's certificate must have, when it is not the host in REDIS_URL"},
     {.name = "IDENTIHOOK_REDIS_CONNECTIONS", .read = setting_count, .offset = FIELD(redis_connections),
      .fallback = "8", .least = 1, .most = 64, .example = "4",
      .help = "connections of each loop that events are stored through: Redis takes 16 KB of each at a time, so more of "

@@ -241,8 +241,11 @@ static void tell_connection(struct examination *examination, uint64_t took_ms)
         examination_tell(examination, HEALTH_OK, "redis", "", "%s, connected in %" PRIu64 " ms", url->path, took_ms);
         return;
     }
-    examination_tell(examination, HEALTH_OK, "redis", "", "%s port %u%s, connected in %" PRIu64 " ms",
-                     url->host ? url->host : "", (unsigned)url->port, url->tls ? " with TLS" : "", took_ms);
+    static const char *const kinds[] = {
+        [REDIS_SINGLE] = "", [REDIS_SENTINEL] = " and other sentinels", [REDIS_CLUSTER] = " and its cluster"};
+    examination_tell(examination, HEALTH_OK, "redis", "", "%s port %u%s%s, connected in %" PRIu64 " ms",
+                     url->hosts[0].name, (unsigned)url->hosts[0].port, kinds[url->kind], url->tls ? " with TLS" : "",
+                     took_ms);
 }
 
 void doctor_check_redis(struct examination *examination)

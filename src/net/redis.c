@@ -18,12 +18,14 @@
 #include "redis_command.h"
 #include "redis_link.h"
 #include "redis_route.h"
+#include "redis_tls.h"
 
 #define BACKOFF_FIRST_MS 20
 #define BACKOFF_LAST_MS 2000
 #define STABLE_MS 2000    /* a connection that lived so long was a good one */
 #define WAIT_FIRST_MS 100 /* how soon a server that takes no writes is asked again, doubling up to: */
 #define WAIT_LAST_MS 2000
+#define MOVES_USUAL 4              /* in a row, in a cluster that settles */
 #define POOL_MAXIMUM 1024          /* requests kept for reuse */
 #define POOLED_BYTES_MAXIMUM 16384 /* larger command buffers are given back */
 
@@ -54,6 +56,7 @@ struct redis {
     enum redis_state state;
     enum redis_trouble trouble; /* what keeps it from being of use; may be there in REDIS_READY, too */
     struct redis_route *route;
+    struct tls_context *tls; /* held; NULL: plain */
     struct redis_link *link; /* NULL while waiting and finding */
     redisReader *reader;     /* as long as the link */
     uv_timer_t timer;        /* the backoff, the connect deadline, or the oldest request's deadline */
@@ -75,6 +78,8 @@ struct redis {
     struct redis_call info; /* questions of the greeting, that need not be answered */
     struct redis_call config;
     struct redis_call name;
+    struct redis_call slot;
+    struct redis_call nodes;
     struct redis_facts facts;
     int open_parts; /* while closing: the handles and the route */
     void (*closed)(void *context);
@@ -424,10 +429,13 @@ static void wait_and_begin(struct redis *redis)
     (void)uv_timer_start(&redis->timer, on_timer, ceiling / 2 + random_below(ceiling / 2 + 1), 0);
 }
 
-/* Once when it goes, and then seldom: a long outage must not fill the disk. */
+/* Once when it goes, and then seldom: a long outage must not fill the disk. That a cluster sends us on is no loss. */
 static void report_loss(struct redis *redis, enum redis_trouble trouble, const char *why)
 {
-    if (redis->failures == 0 || redis->failures % 32 == 0) {
+    if (trouble == REDIS_MOVED && redis->failures < MOVES_USUAL) {
+        log_debug("the cluster sends us to another node", LOG_STRING("connection", redis->options.name),
+                  LOG_STRING("why", why));
+    } else if (redis->failures == 0 || redis->failures % 32 == 0) {
         redis->loss_told = true;
         log_warn("redis connection lost", LOG_STRING("connection", redis->options.name), LOG_STRING("why", why),
                  LOG_STRING("fix", redis_trouble_advice(trouble)), LOG_NUMBER("failures", redis->failures + 1));
@@ -468,6 +476,9 @@ static void lose(struct redis *redis, enum redis_trouble trouble, const char *wh
     if (redis->state == REDIS_READY && now_ms(redis) >= redis->ready_at_ms + STABLE_MS) {
         redis->failures = 0;
     }
+    if (trouble == REDIS_MOVED) {
+        redis_route_follow(redis->route, text_of(reason));
+    }
     redis_route_cancel(redis->route);
     drop_link(redis);
     report_loss(redis, trouble, reason);
@@ -488,7 +499,7 @@ void redis_reconnect(struct redis *redis, const char *why)
 
 static void on_lost(void *context, const char *why)
 {
-    lose(context, REDIS_AWAY, why);
+    lose(context, text_starts_with(text_of(why), TEXT("TLS failed")) ? REDIS_TLS_FAILS : REDIS_AWAY, why);
 }
 
 /* ---- greeting */
@@ -497,6 +508,8 @@ static void on_greeting(struct redis_call *call, const redisReply *reply);
 static void on_info(struct redis_call *call, const redisReply *reply);
 static void on_config(struct redis_call *call, const redisReply *reply);
 static void on_name(struct redis_call *call, const redisReply *reply);
+static void on_slot(struct redis_call *call, const redisReply *reply);
+static void on_nodes(struct redis_call *call, const redisReply *reply);
 
 static int ask(struct redis *redis, struct redis_call *call, size_t count, const struct text *arguments)
 {
@@ -540,6 +553,20 @@ static int greet_login(struct redis *redis)
     return status;
 }
 
+/* A node of a cluster that does not serve our keys says here who does. */
+static int greet_cluster(struct redis *redis)
+{
+    redis->slot.callback = on_slot;
+    redis->nodes.callback = on_nodes;
+    int status = redis->options.key
+                     ? ask(redis, &redis->slot, 2, (struct text[]){TEXT("EXISTS"), text_of(redis->options.key)})
+                     : 0;
+    if (status == 0 && redis->options.url->kind == REDIS_CLUSTER) {
+        status = ask(redis, &redis->nodes, 2, (struct text[]){TEXT("CLUSTER"), TEXT("SLOTS")});
+    }
+    return status;
+}
+
 static int greet(struct redis *redis)
 {
     redis->state = REDIS_GREETING;
@@ -548,6 +575,7 @@ static int greet(struct redis *redis)
     redis->name.callback = on_name;
     int status = greet_login(redis);
     status = status == 0 ? greet_facts(redis) : status;
+    status = status == 0 ? greet_cluster(redis) : status;
     for (size_t i = 0; status == 0 && redis->options.scripts && redis->options.scripts[i]; i++) {
         status = greet_with(redis, 3,
                             (struct text[]){TEXT("SCRIPT"), TEXT("LOAD"), text_of(redis->options.scripts[i]->source)});
@@ -582,7 +610,7 @@ static void refuse_greeting(struct redis *redis, const char *error)
     uint64_t suppressed;
     enum redis_trouble trouble = redis_trouble_of(text_of(error));
     trouble = trouble == REDIS_FINE ? REDIS_UNSUITABLE : trouble;
-    if (log_limit_pass(&limit, 10000, &suppressed)) {
+    if (trouble != REDIS_MOVED && log_limit_pass(&limit, 10000, &suppressed)) {
         log_error("redis refused the greeting", LOG_STRING("connection", redis->options.name),
                   LOG_STRING("error", error), LOG_STRING("fix", redis_trouble_advice(trouble)),
                   LOG_NUMBER("suppressed", suppressed));
@@ -594,7 +622,7 @@ static void refuse_greeting(struct redis *redis, const char *error)
 static void judge(struct redis *redis)
 {
     char why[REDIS_WHY_SIZE] = "";
-    if (redis->facts.replica == REDIS_YES) {
+    if (redis->facts.replica == REDIS_YES) { /* the sentinels, or the name, have not followed yet */
         lose(redis, REDIS_READONLY, "it is a replica");
         return;
     }
@@ -663,6 +691,30 @@ static void on_config(struct redis_call *call, const redisReply *reply)
     end_greeting(redis);
 }
 
+static void on_slot(struct redis_call *call, const redisReply *reply)
+{
+    struct redis *redis = CONTAINER_OF(call, struct redis, slot);
+    (void)take_greeting(redis, reply, false);
+    end_greeting(redis);
+}
+
+/* { { first, last, { host, port, … } … } … }: only the servers matter. */
+static void on_nodes(struct redis_call *call, const redisReply *reply)
+{
+    struct redis *redis = CONTAINER_OF(call, struct redis, nodes);
+    bool answered = take_greeting(redis, reply, false) && reply->type == REDIS_REPLY_ARRAY;
+    for (size_t i = 0; answered && i < reply->elements; i++) {
+        const redisReply *range = reply->element[i];
+        for (size_t j = 2; j < range->elements; j++) {
+            const redisReply *node = range->element[j];
+            if (node->elements >= 2 && node->element[0]->str) {
+                redis_route_learn(redis->route, text_of(node->element[0]->str), (uint16_t)node->element[1]->integer);
+            }
+        }
+    }
+    end_greeting(redis);
+}
+
 /* ---- connecting */
 
 static void on_open(void *context)
@@ -685,6 +737,8 @@ static void on_found(void *context, const struct redis_place *place, const char 
     struct redis_link_options options = {
         .path = place->path,
         .address = (const struct sockaddr *)&place->address,
+        .tls = redis->tls,
+        .server_name = redis->options.url->server_name ? redis->options.url->server_name : place->host,
         .handler = &link_handler,
         .context = redis,
     };
@@ -697,11 +751,33 @@ static void on_found(void *context, const struct redis_place *place, const char 
     }
 }
 
+/* Files that have become faulty since the start leave the context as it was. */
+static void renew_tls(struct redis *redis)
+{
+    struct tls_context *fresh;
+    char error[256];
+    if (!redis->options.url->tls) {
+        return;
+    }
+    if (redis_tls_acquire(redis->options.url, &fresh, error) == 0) {
+        tls_context_release(redis->tls);
+        redis->tls = fresh;
+        return;
+    }
+    static struct log_limit limit;
+    uint64_t suppressed;
+    if (log_limit_pass(&limit, 60000, &suppressed)) {
+        log_error("the certificates for redis stay as they were", LOG_STRING("error", error),
+                  LOG_NUMBER("suppressed", suppressed));
+    }
+}
+
 static void begin(struct redis *redis)
 {
     redis->state = REDIS_FINDING;
     (void)uv_timer_start(&redis->timer, on_timer, redis->options.connect_timeout_ms, 0);
-    redis_route_find(redis->route);
+    renew_tls(redis);
+    redis_route_find(redis->route, redis->tls);
 }
 
 static void check_deadline(struct redis *redis)
@@ -729,8 +805,13 @@ static void on_timer(uv_timer_t *timer)
     case REDIS_READY:
         check_deadline(redis);
         break;
-    case REDIS_FINDING:
     case REDIS_CONNECTING:
+        if (redis->tls && redis_link_is_connected(redis->link)) {
+            lose(redis, REDIS_TLS_FAILS, "TLS failed: no answer to the handshake; does this port speak TLS?");
+            break;
+        }
+        /* fall through */
+    case REDIS_FINDING:
     case REDIS_GREETING:
         lose(redis, REDIS_AWAY, "it did not answer in time");
         break;
@@ -741,6 +822,18 @@ static void on_timer(uv_timer_t *timer)
 }
 
 /* ---- opening and closing */
+
+static int open_tls(struct redis *redis)
+{
+    char error[256];
+    int status = redis->options.url->tls ? redis_tls_acquire(redis->options.url, &redis->tls, error) : 0;
+    if (status < 0) {
+        log_error("TLS to redis cannot be set up: check IDENTIHOOK_REDIS_CA, IDENTIHOOK_REDIS_CERT and "
+                  "IDENTIHOOK_REDIS_KEY",
+                  LOG_STRING("error", error));
+    }
+    return status == -EINVAL ? -ENOTSUP : status;
+}
 
 int redis_open(uv_loop_t *loop, const struct redis_options *options, struct redis **opened)
 {
@@ -753,8 +846,10 @@ int redis_open(uv_loop_t *loop, const struct redis_options *options, struct redi
     redis->trouble = REDIS_AWAY;
     list_init(&redis->requests);
     list_init(&redis->pool);
-    int status = redis_route_create(loop, options->url, on_found, redis, &redis->route);
+    int status = open_tls(redis);
+    status = status == 0 ? redis_route_create(loop, options->url, on_found, redis, &redis->route) : status;
     if (status < 0) {
+        tls_context_release(redis->tls);
         free(redis);
         return status;
     }
@@ -772,6 +867,7 @@ static void part_closed(void *context)
 {
     struct redis *redis = context;
     if (--redis->open_parts == 0) {
+        tls_context_release(redis->tls);
         redis->closed(redis->closed_context);
         free(redis);
     }

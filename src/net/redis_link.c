@@ -232,6 +232,11 @@ static void on_connected(uv_connect_t *request, int status)
     }
 }
 
+bool redis_link_is_connected(const struct redis_link *link)
+{
+    return link && uv_is_readable(&link->socket.stream);
+}
+
 static int start_connecting(uv_loop_t *loop, struct redis_link *link, const struct redis_link_options *options)
 {
     int status = options->path ? uv_pipe_init(loop, &link->socket.pipe, 0) : uv_tcp_init(loop, &link->socket.tcp);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -39,6 +40,9 @@ MUST_CHECK int redis_link_open(uv_loop_t *loop, const struct redis_link_options 
 
 /* Sends `bytes`, which are copied, after on_open. 0 or -ENOMEM: then nothing of them is sent. */
 MUST_CHECK int redis_link_write(struct redis_link *link, struct text bytes);
+
+/* The connection is made, though the handshake of TLS may not be. NULL is not. */
+bool redis_link_is_connected(const struct redis_link *link);
 
 /* Ends it at once; nothing runs any more. NULL is fine. */
 void redis_link_close(struct redis_link *link);

@@ -9,6 +9,9 @@ static const struct {
 } troubles[REDIS_TROUBLES] = {
     [REDIS_FINE] = {"none", REDIS_REMEDY_NONE, "nothing is wrong"},
     [REDIS_AWAY] = {"away", REDIS_REMEDY_RECONNECT, "check that Redis runs, the network to it, and REDIS_URL"},
+    [REDIS_TLS_FAILS] = {"tls", REDIS_REMEDY_RECONNECT,
+                         "the log says what failed: IDENTIHOOK_REDIS_CA must have signed Redis's certificate, "
+                         "IDENTIHOOK_REDIS_SERVER_NAME is whom it names, IDENTIHOOK_REDIS_CERT is what it wants of us"},
     [REDIS_MAX_CLIENTS] = {"max_clients", REDIS_REMEDY_RECONNECT,
                            "Redis has too many clients: raise its maxclients, or lower IDENTIHOOK_REDIS_CONNECTIONS"},
     [REDIS_LOADING] = {"loading", REDIS_REMEDY_RECONNECT, "Redis reads its data from disk: wait until it has"},

@@ -359,6 +359,7 @@ int inbox_open(uv_loop_t *loop, struct queue *queue, const struct inbox_options 
         .connect_timeout_ms = options->call_timeout_ms,
         .call_timeout_ms = BLOCK_MS + options->call_timeout_ms,
         .check_every_ms = options->check_every_ms,
+        .key = queue_keys(queue)->events,
         .max_calls = 4,
         .max_bytes = 1u << 20,
         .on_state = on_state,

@@ -128,6 +128,7 @@ static int open_lane(uv_loop_t *loop, struct queue *queue)
         .call_timeout_ms = options->call_timeout_ms,
         .check_every_ms = options->check_every_ms,
         .probe = first ? queue->keys.probe : NULL,
+        .key = queue->keys.events,
         .max_calls = options->max_calls,
         .max_bytes = options->max_bytes,
         .scripts = first ? script_table() : put_alone,

@@ -8,8 +8,8 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
-/** A certificate of its own authority for 127.0.0.1, in files of a folder that goes with the test. */
-export async function certificate(t, name = 'server') {
+/** A certificate of its own authority for 127.0.0.1, or another `alternative` name, in files of a folder that goes with the test. */
+export async function certificate(t, name = 'server', alternative = 'IP:127.0.0.1') {
   const folder = await mkdtemp(join(tmpdir(), 'identihook-tls-'));
   t.after(() => rm(folder, { recursive: true }));
   const files = { cert: join(folder, 'tls.crt'), key: join(folder, 'tls.key') };
@@ -26,7 +26,7 @@ export async function certificate(t, name = 'server') {
     '-subj',
     `/CN=${name}`,
     '-addext',
-    'subjectAltName=IP:127.0.0.1',
+    `subjectAltName=${alternative}`,
     '-keyout',
     files.key,
     '-out',

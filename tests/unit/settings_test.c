@@ -39,8 +39,8 @@ START_TEST(defaults_are_those_of_the_table)
     minimal();
     ck_assert_ptr_null(load(&settings, NULL));
     ck_assert_str_eq(settings.stripe_api_base, "https://api.stripe.com");
-    ck_assert_str_eq(settings.redis.host, "127.0.0.1");
-    ck_assert_uint_eq(settings.redis.port, 6379);
+    ck_assert_str_eq(settings.redis.hosts[0].name, "127.0.0.1");
+    ck_assert_uint_eq(settings.redis.hosts[0].port, 6379);
     ck_assert_uint_eq(settings.listen.port, 4242);
     ck_assert_str_eq(settings.webhook_path, "/webhook");
     ck_assert_uint_eq(settings.signature_tolerance_ms, 300000);
