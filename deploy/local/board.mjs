@@ -97,7 +97,7 @@ export class Board {
   async look() {
     for (const row of this.rows.filter(({ event, outcome, queued }) => queued && event && !outcome)) {
       const ledger = await this.world.redis.hash(redisKey(`effects:${row.event}`));
-      row.effects = Object.keys(ledger).filter((name) => !name.startsWith('failed:'));
+      row.effects = Object.keys(ledger).filter((name) => !name.includes(':') && name !== 'tries');
     }
     const { text } = await this.world.program.look('/metrics');
     for (const [, name, value] of text.matchAll(/^identihook_(\S+) (\d+)$/gm)) this.counts[name] = Number(value);

@@ -21,7 +21,12 @@
  * something by which its receiver can tell that it has seen it before: the Message-ID, the Idempotency-Key, the event's
  * id in PostgreSQL's ledger. Erasing what is held about a session is one, too, and may be repeated as such.
  */
-enum effect_outcome { EFFECT_DONE, EFFECT_TRANSIENT, EFFECT_PERMANENT };
+enum effect_outcome {
+    EFFECT_DONE,
+    EFFECT_TRANSIENT,
+    EFFECT_PERMANENT,
+    EFFECT_SKIPPED, /* the session has not what it takes, and the settings say that this is fine: fault */
+};
 
 struct effect_result {
     enum effect_outcome outcome;

@@ -70,6 +70,7 @@ struct telemetry {
     _Atomic uint64_t fetches[RESULTS];
     struct telemetry_histogram fetch_time;
     _Atomic uint64_t effects[JOB_EFFECTS_MAXIMUM][RESULTS]; /* by enum action */
+    _Atomic uint64_t skipped[JOB_EFFECTS_MAXIMUM];          /* by enum action */
     _Atomic uint64_t endings[ENDINGS];
     _Atomic uint64_t breakers_open[BREAKERS]; /* 0 or 1, now */
     _Atomic uint64_t breakers_opened[BREAKERS];

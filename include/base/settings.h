@@ -48,6 +48,9 @@ struct action_list {
     enum action items[ACTIONS_MAXIMUM];
 };
 
+/* What an effect does for a session that lacks what it would need: made elsewhere, sessions may lack anything. */
+enum missing_policy { MISSING_SKIP, MISSING_DEAD, MISSING_SEND };
+
 /* Whether a request may go to private addresses. */
 enum private_addresses {
     PRIVATE_WHERE_NAMED, /* only where the URL itself says so: an IP address, localhost, a name of no public domain */
@@ -166,6 +169,9 @@ struct settings {
     struct action_list actions_verified;
     struct action_list actions_requires_input;
     unsigned verified_outputs; /* bit N: enum verified_output N of stripe/session.h is fetched and passed on */
+
+    enum missing_policy missing_email; /* SKIP or DEAD */
+    enum missing_policy missing_user;
 
     char *smtp_url; /* NULL: no e-mail. Without the query part */
     enum starttls_mode smtp_starttls;

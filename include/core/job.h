@@ -39,6 +39,7 @@ enum job_effect_state {
     JOB_EFFECT_DEFERRED, /* failed in this try; may pass */
     JOB_EFFECT_HELD,     /* an operator has paused it */
     JOB_EFFECT_FAILED,   /* failed for good, in this try or an earlier one */
+    JOB_EFFECT_SKIPPED,  /* this session has not what it takes, and that is fine; in this try or an earlier one */
 };
 
 #define JOB_REASON_SIZE 48
@@ -78,6 +79,7 @@ enum job_event {
     JOB_SUPERSEDED,  /* the session is here and has moved on */
     JOB_DEFERRED,    /* the fetch or the effect failed, and that may pass: fault */
     JOB_FAILED,      /* the fetch or the effect failed for good: fault */
+    JOB_SKIPPED,     /* the effect has nothing to do for this session: reason in `fault` */
     JOB_HELD,        /* the effect is paused: go on with the next one */
     JOB_SUCCEEDED,   /* the effect is done */
     JOB_RECORDED,    /* the ledger has it */
@@ -92,7 +94,7 @@ struct job_input {
     unsigned failures;                                  /* OPENED: tries that failed before */
     unsigned takeovers;                                 /* OPENED: owners that fell silent in a row */
     size_t effect_count;                                /* FETCHED */
-    enum job_effect_state effects[JOB_EFFECTS_MAXIMUM]; /* FETCHED: TODO, or DONE or FAILED by the ledger */
+    enum job_effect_state effects[JOB_EFFECTS_MAXIMUM]; /* FETCHED: TODO, or DONE, FAILED or SKIPPED by the ledger */
     const struct job_fault *fault; /* DEFERRED, FAILED; FETCHED: the ledger's, when an effect is FAILED */
     uint64_t retry_after_ms;       /* DEFERRED: not before */
     uint64_t random;               /* 64 uniform bits, for the jitter of a retry */

@@ -11,8 +11,11 @@
 /*
  * The update that the onboarding service gets: one JSON object, posted.
  *
- *   {"type":"identity.verified","event":"evt_…","session":"vs_…","user":"…","status":"verified","livemode":true,
+ *   {"type":"identity.verified","event":"evt_…","session":"vs_…","user":"…",
+ *    "user_source":"client_reference_id"|"metadata"|null,"user_trusted":true,"status":"verified","livemode":true,
  *    "created":1793268000,"reason":{"code":"…","retryable":true,"message":"…"}|null,"verified_outputs":{…}|null}
+ *
+ * "user_trusted" is false for a user that whoever opened a static link may have chosen: see stripe/session.h.
  */
 struct onboarding_update {
     struct text event;

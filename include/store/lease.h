@@ -37,6 +37,7 @@ struct lease_ledger {
     unsigned takeovers;     /* owners in a row that fell silent */
     unsigned done;          /* bit N: effect N of the list that lease_open() was given is done */
     unsigned failed;        /* bit N: effect N has failed for good */
+    unsigned skipped;       /* bit N: effect N had nothing to do */
     struct job_fault fault; /* why, when `failed` is not empty */
 };
 
@@ -68,6 +69,7 @@ struct lease_ending {
     const char *status;  /* the session's */
     const char *outcome; /* "done", "superseded", "dead" */
     const char *effects; /* comma-separated: those that are done */
+    const char *skipped; /* comma-separated: those that had nothing to do */
 };
 
 /* Each returns 0: the callback will run once, later; or -ENOTCONN, -ENOBUFS, -ENOMEM: try again later. */
@@ -76,6 +78,8 @@ MUST_CHECK int lease_open(const struct lease *lease,
 MUST_CHECK int lease_record_done(const struct lease *lease, struct lease_call *call, const char *effect);
 MUST_CHECK int lease_record_failed(const struct lease *lease, struct lease_call *call, const char *effect,
                                    const struct job_fault *fault);
+MUST_CHECK int lease_record_skipped(const struct lease *lease, struct lease_call *call, const char *effect,
+                                    const char *reason);
 MUST_CHECK int lease_finish(const struct lease *lease, struct lease_call *call, const struct lease_ending *ending);
 MUST_CHECK int lease_bury(const struct lease *lease, struct lease_call *call, const struct lease_ending *ending,
                           const struct job_fault *fault, unsigned attempts);

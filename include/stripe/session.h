@@ -48,9 +48,11 @@ struct session {
     bool has_error;          /* last_error is an object: a check has failed */
     char *error_code;        /* last_error.code, or NULL */
     char *user;              /* client_reference_id, else metadata.user_id, else NULL */
-    const char *user_source; /* which of them: "client_reference_id" or "metadata"; NULL without a user. On a static
-                                link anyone can choose the former */
-    char *email;             /* provided_details.email, else verified_outputs.email, else NULL; personal data */
+    const char *user_source; /* which of them: "client_reference_id" or "metadata"; NULL without a user */
+    bool from_link;          /* of a verification flow, and without metadata: made, as far as can be told, by whoever
+                                opened the flow's static link, who chose client_reference_id and the e-mail address */
+    char *email;             /* provided_details.email, else verified_outputs.email, else NULL; personal data. For one
+                                from a link the other way round: what was verified is the person's own */
     json_t *metadata;        /* what the application put there, or NULL */
     json_t *outputs;         /* the chosen fields of verified_outputs that are there, or NULL; personal data */
 };
@@ -62,6 +64,9 @@ struct session {
  * -ENOMEM. *session is the caller's, and NULL unless 0.
  */
 MUST_CHECK int session_parse(struct text body, unsigned outputs, struct session **session);
+
+/* Whether the application has said which user it is, and not whoever opened a link; false without a user. */
+bool session_user_is_trusted(const struct session *session);
 
 /* The string of that name in the metadata, borrowed; NULL when there is none. */
 const char *session_metadata(const struct session *session, const char *name);

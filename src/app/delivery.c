@@ -212,9 +212,10 @@ static void act_on_session(struct delivery *delivery)
     struct job_input input = {.event = JOB_FETCHED, .effect_count = actions->count, .fault = &delivery->ledger.fault};
     for (size_t i = 0; i < actions->count; i++) {
         unsigned bit = 1u << actions->items[i];
-        input.effects[i] = delivery->ledger.done & bit     ? JOB_EFFECT_DONE
-                           : delivery->ledger.failed & bit ? JOB_EFFECT_FAILED
-                                                           : JOB_EFFECT_TODO;
+        input.effects[i] = delivery->ledger.done & bit      ? JOB_EFFECT_DONE
+                           : delivery->ledger.failed & bit  ? JOB_EFFECT_FAILED
+                           : delivery->ledger.skipped & bit ? JOB_EFFECT_SKIPPED
+                                                            : JOB_EFFECT_TODO;
     }
     if (delivery->session && decision_make(delivery->entry->kind, delivery->session) == DECISION_SUPERSEDED) {
         input.event = JOB_SUPERSEDED;
@@ -288,7 +289,14 @@ static void note_effect(struct delivery *delivery, const struct effect_result *r
     static const enum telemetry_result results[] = {
         [EFFECT_DONE] = RESULT_DONE, [EFFECT_TRANSIENT] = RESULT_TRANSIENT, [EFFECT_PERMANENT] = RESULT_PERMANENT};
     enum action action = actions_of(delivery)->items[delivery->job.effect];
-    telemetry_add(&delivery->worker->options.telemetry->effects[action][results[result->outcome]], 1);
+    struct telemetry *telemetry = delivery->worker->options.telemetry;
+    if (result->outcome == EFFECT_SKIPPED) {
+        telemetry_add(&telemetry->skipped[action], 1);
+        log_info("effect skipped", LOG_TEXT("event", delivery->entry->event),
+                 LOG_STRING("effect", action_names[action]), LOG_STRING("reason", result->fault.reason));
+        return;
+    }
+    telemetry_add(&telemetry->effects[action][results[result->outcome]], 1);
     if (result->outcome != EFFECT_DONE) {
         log_warn("effect failed", LOG_TEXT("event", delivery->entry->event), LOG_STRING("effect", action_names[action]),
                  LOG_STRING("reason", result->fault.reason), LOG_STRING("error", result->fault.error));
@@ -301,6 +309,9 @@ static void end_effect(struct delivery *delivery, const struct effect_result *re
     note_effect(delivery, result);
     if (result->outcome == EFFECT_DONE) {
         step_event(delivery, JOB_SUCCEEDED);
+    } else if (result->outcome == EFFECT_SKIPPED) {
+        (void)snprintf(delivery->skip_reason, sizeof(delivery->skip_reason), "%s", result->fault.reason);
+        step_event(delivery, JOB_SKIPPED);
     } else {
         fail(delivery, result->outcome == EFFECT_PERMANENT, &result->fault, result->retry_after_ms);
     }
@@ -377,9 +388,12 @@ static void record_effect(struct delivery *delivery)
 {
     const char *name = action_names[actions_of(delivery)->items[delivery->job.effect]];
     delivery->lease_call.callback = on_recorded;
+    enum job_effect_state state = delivery->job.effects[delivery->job.effect];
     int status;
-    if (delivery->job.effects[delivery->job.effect] == JOB_EFFECT_DONE) {
+    if (state == JOB_EFFECT_DONE) {
         status = lease_record_done(&delivery->lease, &delivery->lease_call, name);
+    } else if (state == JOB_EFFECT_SKIPPED) {
+        status = lease_record_skipped(&delivery->lease, &delivery->lease_call, name, delivery->skip_reason);
     } else {
         status = lease_record_failed(&delivery->lease, &delivery->lease_call, name, &delivery->job.fault);
     }
@@ -398,14 +412,14 @@ static const char *status_of(const struct delivery *delivery)
     return delivery->session ? delivery->session->status_text : statuses[delivery->entry->kind];
 }
 
-/* "email,onboarding": the effects that are done. */
-static void write_effects(const struct delivery *delivery, char effects[64])
+/* "email,onboarding": the effects that are in that state. */
+static void write_effects(const struct delivery *delivery, enum job_effect_state state, char effects[64])
 {
     const struct action_list *actions = actions_of(delivery);
     size_t used = 0;
     effects[0] = '\0';
     for (size_t i = 0; i < delivery->job.effect_count; i++) {
-        if (delivery->job.effects[i] == JOB_EFFECT_DONE) {
+        if (delivery->job.effects[i] == state) {
             used += (size_t)snprintf(effects + used, 64 - used, "%s%s", used > 0 ? "," : "",
                                      action_names[actions->items[i]]);
         }
@@ -458,12 +472,15 @@ static void end_event(struct delivery *delivery)
     static const char *const outcomes[] = {
         [JOB_FINISH] = "done", [JOB_FINISH_SUPERSEDED] = "superseded", [JOB_BURY] = "dead"};
     char effects[64];
-    write_effects(delivery, effects);
+    char skipped[64];
+    write_effects(delivery, JOB_EFFECT_DONE, effects);
+    write_effects(delivery, JOB_EFFECT_SKIPPED, skipped);
     struct lease_ending ending = {
         .user = delivery->session ? delivery->session->user : NULL,
         .status = status_of(delivery),
         .outcome = outcomes[delivery->order.action],
         .effects = effects,
+        .skipped = skipped,
     };
     delivery->lease_call.callback = on_ended;
     if (delivery->order.action == JOB_BURY) {

@@ -91,10 +91,10 @@ static int post(struct effect_run *run)
 int effect_email_start(struct effect_run *run, struct effect_result *result)
 {
     if (run->mail.length == 0 && !run->session->email) {
-        return effect_fail(
-            result, EFFECT_PERMANENT, "no_email_address",
-            "the session has no e-mail address: give provided_details[email] when sessions are created, or take "
-            "email out of the actions");
+        bool skip = run->tools->settings->missing_email == MISSING_SKIP;
+        return effect_fail(result, skip ? EFFECT_SKIPPED : EFFECT_PERMANENT, "no_email_address",
+                           "the session has no e-mail address: give provided_details[email] when sessions are created, "
+                           "take email out of the actions, or set IDENTIHOOK_MISSING_EMAIL=skip");
     }
     struct buffer discarded = {0};
     int status = run->mail.length > 0 ? 0 : write(run, &discarded); /* says why there is none */

@@ -209,7 +209,13 @@ static int write_and_post(struct effect_run *run)
 
 int effect_onboarding_start(struct effect_run *run, struct effect_result *result)
 {
+    enum missing_policy missing = run->tools->settings->missing_user;
     uint64_t wait_ms;
+    if (!run->session->user && missing != MISSING_SEND) {
+        return effect_fail(result, missing == MISSING_SKIP ? EFFECT_SKIPPED : EFFECT_PERMANENT, "no_user",
+                           "the session has no user: give client_reference_id or metadata[user_id] when sessions are "
+                           "created, or set IDENTIHOOK_MISSING_USER to send or skip");
+    }
     if (!breaker_ask(run->tools->onboarding_breaker, now_ms(), &wait_ms)) {
         result->retry_after_ms = wait_ms;
         return effect_fail(result, EFFECT_TRANSIENT, "onboarding_held_back",

@@ -161,6 +161,9 @@ static void render_work(const struct scrape *scrape)
             buffer_append_format(scrape->out, "identihook_effects_total{effect=\"%s\",result=\"%s\"} %" PRIu64 "\n",
                                  action_names[action], results[i], sum(scrape, offset));
         }
+        buffer_append_format(scrape->out, "identihook_effects_total{effect=\"%s\",result=\"skipped\"} %" PRIu64 "\n",
+                             action_names[action],
+                             sum(scrape, offsetof(struct telemetry, skipped) + action * sizeof(_Atomic uint64_t)));
     }
     head(scrape, "events_ended_total", "counter", "How tries of events ended.");
     labelled(scrape, "events_ended_total", "ending", endings, ENDINGS, offsetof(struct telemetry, endings));

@@ -71,6 +71,7 @@ struct delivery {
     struct user_call user_call;
     struct session *session; /* NULL until fetched */
     struct effect_run effect;
+    char skip_reason[JOB_REASON_SIZE]; /* of the effect that is being recorded */
     bool effect_running;
     bool redis_pending; /* a call to Redis will report */
 };

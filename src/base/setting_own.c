@@ -262,6 +262,31 @@ int setting_livemode(const struct setting *setting, struct settings *settings, s
     return 0;
 }
 
+static int read_missing(const struct setting *setting, struct settings *settings, struct text value, int choices,
+                        const char **fault)
+{
+    static const char *const words[] = {[MISSING_SKIP] = "skip", [MISSING_DEAD] = "dead", [MISSING_SEND] = "send"};
+    int index = index_of(value, words, ARRAY_LENGTH(words));
+    if (index < 0 || index >= choices) {
+        *fault = choices == ARRAY_LENGTH(words) ? "is not send, skip or dead" : "is not skip or dead";
+        return 0;
+    }
+    *(enum missing_policy *)setting_field(settings, setting) = (enum missing_policy)index;
+    return 0;
+}
+
+int setting_missing_email(const struct setting *setting, struct settings *settings, struct text value,
+                          const char **fault)
+{
+    return read_missing(setting, settings, value, MISSING_SEND, fault);
+}
+
+int setting_missing_user(const struct setting *setting, struct settings *settings, struct text value,
+                         const char **fault)
+{
+    return read_missing(setting, settings, value, MISSING_SEND + 1, fault);
+}
+
 int setting_private_addresses(const struct setting *setting, struct settings *settings, struct text value,
                               const char **fault)
 {

@@ -206,6 +206,14 @@ const struct setting settings_table[] = {
     {.name = "IDENTIHOOK_ACTIONS_REQUIRES_INPUT", .read = setting_actions, .offset = FIELD(actions_requires_input),
      .example = "email,onboarding",
      .help = "the same for a session whose checks failed"},
+    {.name = "IDENTIHOOK_MISSING_EMAIL", .read = setting_missing_email, .offset = FIELD(missing_email),
+     .fallback = "skip", .example = "dead",
+     .help = "what the action email does for a session without an address, as those of Dashboard links are: skip, which is "
+             "noted in the outcome, or dead"},
+    {.name = "IDENTIHOOK_MISSING_USER", .read = setting_missing_user, .offset = FIELD(missing_user),
+     .fallback = "send", .example = "skip",
+     .help = "what the action onboarding does for a session without a user: send the update all the same, skip, which is "
+             "noted in the outcome, or dead"},
     {.name = "IDENTIHOOK_VERIFIED_OUTPUTS", .read = setting_outputs, .offset = FIELD(verified_outputs),
      .example = "first_name,last_name",
      .help = "verified fields that are fetched and passed on: first_name, last_name, dob, address, id_number, "

@@ -92,6 +92,10 @@ static void add_ledger_field(struct timeline *timeline, const struct trace_field
             happening->number = take_number(&name);
             split_fault(happening, value);
         }
+    } else if (text_take_prefix(&name, TEXT("skipped:"))) {
+        struct happening *happening = add(timeline, -1, "effect_skipped");
+        happening->effect = name;
+        split_fault(happening, value);
     } else if (text_take_prefix(&name, TEXT("failed:"))) {
         struct happening *happening = add(timeline, -1, "effect_failed");
         happening->effect = name;
@@ -254,6 +258,7 @@ static void write_happening(struct buffer *out, const struct happening *happenin
         {"queued", "queued"},
         {"try_failed", "try failed"},
         {"effect_done", "effect done:"},
+        {"effect_skipped", "effect skipped:"},
         {"effect_failed", "effect failed for good:"},
         {"done", "done"},
         {"superseded", "superseded: the session has moved on, so nothing was set off"},

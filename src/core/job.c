@@ -149,6 +149,8 @@ static struct job_order step_acting(struct job *job, const struct job_limits *li
     switch (input->event) {
     case JOB_SUCCEEDED:
         return record(job, JOB_EFFECT_DONE);
+    case JOB_SKIPPED:
+        return record(job, JOB_EFFECT_SKIPPED);
     case JOB_DEFERRED:
         note_fault(job, input);
         job->effects[job->effect] = JOB_EFFECT_DEFERRED;

@@ -26,10 +26,11 @@ int onboarding_write(const struct onboarding_update *update, struct buffer *out)
     char type[64];
     (void)snprintf(type, sizeof(type), "identity.%s", update->type);
     json_t *json =
-        json_pack("{s:s, s:s%, s:s, s:s?, s:s, s:b, s:I, s:o, s:O?}", "type", type, "event", update->event.data,
-                  update->event.length, "session", session->id, "user", session->user, "status", session->status_text,
-                  "livemode", (int)update->livemode, "created", (json_int_t)update->created, "reason",
-                  reason_of(session), "verified_outputs", session->outputs);
+        json_pack("{s:s, s:s%, s:s, s:s?, s:s?, s:b, s:s, s:b, s:I, s:o, s:O?}", "type", type, "event",
+                  update->event.data, update->event.length, "session", session->id, "user", session->user,
+                  "user_source", session->user_source, "user_trusted", (int)session_user_is_trusted(session), "status",
+                  session->status_text, "livemode", (int)update->livemode, "created", (json_int_t)update->created,
+                  "reason", reason_of(session), "verified_outputs", session->outputs);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
     json_decref(json);
     if (!text) {

@@ -47,6 +47,8 @@ static void read_ledger(struct lease_call *call, const redisReply *reply)
         const char *field = reply->element[i]->str;
         if (strncmp(field, "failed:", 7) == 0) {
             read_failure(call, field + 7, reply->element[i + 1]->str);
+        } else if (strncmp(field, "skipped:", 8) == 0) {
+            call->ledger.skipped |= bit_of(call, field + 8);
         } else if (strcmp(field, "frozen") == 0) {
             call->frozen = (struct text){.data = reply->element[i + 1]->str, .length = reply->element[i + 1]->len};
         } else {
@@ -175,6 +177,13 @@ int lease_record_failed(const struct lease *lease, struct lease_call *call, cons
     return record(lease, call, field, value);
 }
 
+int lease_record_skipped(const struct lease *lease, struct lease_call *call, const char *effect, const char *reason)
+{
+    char field[64];
+    (void)snprintf(field, sizeof(field), "skipped:%s", effect);
+    return record(lease, call, field, reason);
+}
+
 int lease_finish(const struct lease *lease, struct lease_call *call, const struct lease_ending *ending)
 {
     struct lease_keys keys;
@@ -192,6 +201,7 @@ int lease_finish(const struct lease *lease, struct lease_call *call, const struc
         lease->entry->session,    text_of(ending->user),
         text_of(ending->status),  text_of(ending->outcome),
         text_of(ending->effects), text_of(received),
+        text_of(ending->skipped),
     };
     return call_script(lease, call, &script_finish, 9, ARRAY_LENGTH(arguments), arguments);
 }
@@ -225,6 +235,7 @@ int lease_bury(const struct lease *lease, struct lease_call *call, const struct 
         text_of(fault->reason),
         text_of(fault->error),
         text_of(number),
+        text_of(ending->skipped),
     };
     return call_script(lease, call, &script_bury, 10, ARRAY_LENGTH(arguments), arguments);
 }

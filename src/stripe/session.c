@@ -74,6 +74,22 @@ static int copy_user(struct session *session, const json_t *json)
     return status;
 }
 
+/* On a link nobody can set metadata, and applications that create sessions of a flow themselves can. */
+static bool is_from_link(const json_t *json)
+{
+    const char *type = json_string_value(json_object_get(json, "type"));
+    bool flow =
+        json_is_string(json_object_get(json, "verification_flow")) || (type && strcmp(type, "verification_flow") == 0);
+    return flow && json_object_size(json_object_get(json, "metadata")) == 0;
+}
+
+static int copy_email(struct session *session, const json_t *provided, const json_t *verified)
+{
+    const json_t *first = session->from_link ? verified : provided;
+    const json_t *second = session->from_link ? provided : verified;
+    return copy_first(first, "email", second, "email", &session->email);
+}
+
 static int keep_outputs(const json_t *verified, unsigned chosen, json_t **outputs)
 {
     if (!json_is_object(verified) || chosen == 0) {
@@ -102,9 +118,8 @@ static int fill(struct session *session, const json_t *json, unsigned outputs)
     status = status == 0 ? copy_string(json, "status", &session->status_text) : status;
     status = status == 0 ? copy_string(error, "code", &session->error_code) : status;
     status = status == 0 ? copy_user(session, json) : status;
-    status = status == 0
-                 ? copy_first(json_object_get(json, "provided_details"), "email", verified, "email", &session->email)
-                 : status;
+    session->from_link = is_from_link(json);
+    status = status == 0 ? copy_email(session, json_object_get(json, "provided_details"), verified) : status;
     status = status == 0 ? keep_outputs(verified, outputs, &session->outputs) : status;
     if (status == 0 && (!session->id || !session->status_text)) {
         return SESSION_NOT_ONE;
@@ -135,6 +150,11 @@ int session_parse(struct text body, unsigned outputs, struct session **parsed)
     }
     *parsed = session;
     return 0;
+}
+
+bool session_user_is_trusted(const struct session *session)
+{
+    return session->user && !session->from_link;
 }
 
 const char *session_metadata(const struct session *session, const char *name)

@@ -74,8 +74,8 @@ describe('a mail', { concurrency: 8 }, () => {
     assert.deepEqual([world.mailsTo(session).length, world.updatesOf(event).length], [1, 1]);
   });
 
-  test('to a person without an address is dead, with what to do about it', async (t) => {
-    const world = await World.open(t);
+  test('to a person without an address is dead where that is wanted, with what to do about it', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_MISSING_EMAIL: 'dead' } });
     const { event } = world.pair('verified', { provided_details: null });
     await world.deliver(event);
     const letter = await deadLetterOf(world, event);

@@ -41,6 +41,8 @@ describe('outcomes', { concurrency: 8 }, () => {
       event: event.id,
       session: session.id,
       user: session.client_reference_id,
+      user_source: 'client_reference_id',
+      user_trusted: true,
       status: 'verified',
       livemode: false,
       created: event.content.created,

@@ -115,6 +115,24 @@ START_TEST(a_failure_that_stays_is_recorded_and_buries_when_the_rest_is_done)
 }
 END_TEST
 
+START_TEST(an_effect_with_nothing_to_do_is_recorded_and_not_asked_again)
+{
+    struct job job = opened(0);
+    (void)fetched(&job, 2);
+    ck_assert_int_eq(give(&job, JOB_SKIPPED).action, JOB_RECORD);
+    ck_assert_int_eq(job.effects[0], JOB_EFFECT_SKIPPED);
+    ck_assert_int_eq(give(&job, JOB_RECORDED).action, JOB_ACT);
+    (void)give(&job, JOB_SUCCEEDED);
+    ck_assert_int_eq(give(&job, JOB_RECORDED).action, JOB_FINISH);
+
+    struct job again = opened(1);
+    struct job_input input = {
+        .event = JOB_FETCHED, .effect_count = 2, .effects = {JOB_EFFECT_SKIPPED, JOB_EFFECT_TODO}, .fault = &staying};
+    ck_assert_int_eq(job_step(&again, &limits, &input).action, JOB_ACT);
+    ck_assert_uint_eq(again.effect, 1);
+}
+END_TEST
+
 START_TEST(what_may_pass_is_retried_before_what_stays_buries)
 {
     struct job job = opened(0);
@@ -332,6 +350,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, a_failure_that_may_pass_does_not_hold_up_the_next_effect);
     tcase_add_test(tests, what_the_ledger_has_is_not_done_again);
     tcase_add_test(tests, a_failure_that_stays_is_recorded_and_buries_when_the_rest_is_done);
+    tcase_add_test(tests, an_effect_with_nothing_to_do_is_recorded_and_not_asked_again);
     tcase_add_test(tests, what_may_pass_is_retried_before_what_stays_buries);
     tcase_add_test(tests, an_event_that_killed_its_owners_is_buried);
     tcase_add_test(tests, stopping_hands_back_after_the_step_at_hand);

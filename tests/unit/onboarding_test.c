@@ -27,6 +27,7 @@ START_TEST(an_update_has_every_member_of_the_contract)
     struct session session = {.id = "vs_1",
                               .status_text = "requires_input",
                               .user = "user_\"1\"",
+                              .user_source = "metadata",
                               .has_error = true,
                               .error_code = "document_expired",
                               .outputs = json_pack("{s:s}", "first_name", "Jenny")};
@@ -42,8 +43,24 @@ START_TEST(an_update_has_every_member_of_the_contract)
     ck_assert_str_eq(member(reason, "code"), "document_expired");
     ck_assert(json_is_true(json_object_get(reason, "retryable")));
     ck_assert_str_eq(member(json_object_get(json, "verified_outputs"), "first_name"), "Jenny");
-    ck_assert_uint_eq(json_object_size(json), 9);
+    ck_assert_str_eq(member(json, "user_source"), "metadata");
+    ck_assert(json_is_true(json_object_get(json, "user_trusted")));
+    ck_assert_uint_eq(json_object_size(json), 11);
     json_decref(session.outputs);
+    json_decref(json);
+}
+END_TEST
+
+START_TEST(a_user_whom_a_link_has_named_is_marked)
+{
+    struct session session = {.id = "vs_1",
+                              .status_text = "verified",
+                              .user = "anybody",
+                              .user_source = "client_reference_id",
+                              .from_link = true};
+    json_t *json = write_update(&session);
+    ck_assert_str_eq(member(json, "user_source"), "client_reference_id");
+    ck_assert(json_is_false(json_object_get(json, "user_trusted")));
     json_decref(json);
 }
 END_TEST
@@ -53,6 +70,8 @@ START_TEST(what_there_is_none_of_is_null)
     struct session session = {.id = "vs_1", .status_text = "verified"};
     json_t *json = write_update(&session);
     ck_assert(json_is_null(json_object_get(json, "user")));
+    ck_assert(json_is_null(json_object_get(json, "user_source")));
+    ck_assert(json_is_false(json_object_get(json, "user_trusted")));
     ck_assert(json_is_null(json_object_get(json, "reason")));
     ck_assert(json_is_null(json_object_get(json, "verified_outputs")));
     json_decref(json);
@@ -84,6 +103,7 @@ END_TEST
 static void fill(TCase *tests)
 {
     tcase_add_test(tests, an_update_has_every_member_of_the_contract);
+    tcase_add_test(tests, a_user_whom_a_link_has_named_is_marked);
     tcase_add_test(tests, what_there_is_none_of_is_null);
     tcase_add_test(tests, the_signature_is_the_one_that_the_specifications_library_makes);
     tcase_add_loop_test(tests, a_secret_that_is_not_base64_signs_nothing, 0, (int)ARRAY_LENGTH(bad_secrets));

@@ -65,6 +65,34 @@ START_TEST(the_address_is_the_provided_one_or_else_the_verified_one)
 }
 END_TEST
 
+static const struct {
+    const char *members;
+    bool from_link;
+    const char *email;
+} origins[] = {
+    {",\"type\":\"verification_flow\",\"metadata\":{}", true, "own@x"},
+    {",\"type\":\"verification_flow\"", true, "own@x"},
+    {",\"verification_flow\":\"vf_1\",\"metadata\":null", true, "own@x"},
+    {",\"type\":\"verification_flow\",\"metadata\":{\"user_id\":\"u\"}", false, "given@x"},
+    {",\"type\":\"document\",\"verification_flow\":null,\"metadata\":{}", false, "given@x"},
+};
+
+START_TEST(what_a_link_has_named_is_not_trusted_and_what_was_verified_comes_first)
+{
+    char json[512];
+    (void)snprintf(json, sizeof(json),
+                   "{\"object\":\"identity.verification_session\",\"id\":\"vs_1\",\"status\":\"verified\","
+                   "\"client_reference_id\":\"r\",\"provided_details\":{\"email\":\"given@x\"},"
+                   "\"verified_outputs\":{\"email\":\"own@x\"}%s}",
+                   origins[_i].members);
+    struct session *session = parse(json, 0);
+    ck_assert_msg(session->from_link == origins[_i].from_link, "%s", json);
+    ck_assert(session_user_is_trusted(session) == !origins[_i].from_link);
+    ck_assert_str_eq(session->email, origins[_i].email);
+    session_free(session);
+}
+END_TEST
+
 START_TEST(an_error_without_a_code_is_an_error)
 {
     struct session *session = parse(SESSION(",\"last_error\":{\"code\":null,\"reason\":null}"), 0);
@@ -106,6 +134,8 @@ static void fill(TCase *tests)
     tcase_add_test(tests, a_redacted_session_is_known_as_such);
     tcase_add_test(tests, the_user_is_the_reference_or_else_the_metadata);
     tcase_add_test(tests, the_address_is_the_provided_one_or_else_the_verified_one);
+    tcase_add_loop_test(tests, what_a_link_has_named_is_not_trusted_and_what_was_verified_comes_first, 0,
+                        (int)ARRAY_LENGTH(origins));
     tcase_add_test(tests, an_error_without_a_code_is_an_error);
     tcase_add_test(tests, an_unknown_status_is_kept_as_a_word);
     tcase_add_loop_test(tests, what_is_no_session_is_refused, 0, (int)ARRAY_LENGTH(refused));

@@ -1,7 +1,8 @@
 -- Moves an event to the dead letters, whole, with the reason. Its ledger stays as long as it does.
 -- uses: turn
 -- KEYS: events, retry, attempts, turn:SESSION, waiting:SESSION, seen:EVENT, effects:EVENT, mail:EVENT, outcomes, dead.
--- ARGV: group, consumer, id, ms to keep its mark, event, type, session, user, status, outcome, effects, reason, error, attempts.
+-- ARGV: group, consumer, id, ms to keep its mark, event, type, session, user, status, outcome, effects, reason, error, attempts,
+-- skipped.
 -- 0: this consumer does not own the event any more. 1: done. 2: done, and the turn was handed on to an event that is due now.
 if not owns(KEYS[1], ARGV[1], ARGV[2], ARGV[3]) then
     return 0
@@ -13,8 +14,13 @@ for _, text in ipairs({ 'reason', ARGV[12], 'error', ARGV[13], 'attempts', ARGV[
     fields[#fields + 1] = text
 end
 redis.call('XADD', KEYS[10], '*', unpack(fields))
-redis.call('XADD', KEYS[9], '*', 'event', ARGV[5], 'type', ARGV[6], 'session', ARGV[7], 'user', ARGV[8], 'status', ARGV[9],
-    'outcome', ARGV[10], 'effects', ARGV[11], 'at_ms', whole(now))
+local outcome = { 'event', ARGV[5], 'type', ARGV[6], 'session', ARGV[7], 'user', ARGV[8], 'status', ARGV[9],
+    'outcome', ARGV[10], 'effects', ARGV[11], 'at_ms', whole(now) }
+if ARGV[15] ~= '' then
+    outcome[#outcome + 1] = 'skipped'
+    outcome[#outcome + 1] = ARGV[15]
+end
+redis.call('XADD', KEYS[9], '*', unpack(outcome))
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 redis.call('HDEL', KEYS[3], ARGV[3])
 note_try(KEYS[7], now, ARGV[12], ARGV[13])

@@ -27,7 +27,7 @@ elseif mark < 0 and -mark >= added then
 end
 
 for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
-    if string.sub(field, 1, 7) == 'failed:' then
+    if string.sub(field, 1, 7) == 'failed:' or string.sub(field, 1, 8) == 'skipped:' then
         redis.call('HDEL', KEYS[3], field)
     end
 end
