@@ -150,6 +150,28 @@ END_TEST
 
 /* ---- overridden */
 
+START_TEST(a_template_gets_no_page_that_is_not_for_the_person)
+{
+    static const struct mail_template_file file = {.path = "t",
+                                                   .locale = "",
+                                                   .name = "requires_input.txt",
+                                                   .content = TEXT("[{{retry.page}}|{{alternative.page}}]")};
+    static const char *const texts[][2] = {
+        {"document_expired", "[https://app.example/verify?a=1&b=2|]"},
+        {"consent_declined", "[|https://app.example/otherwise]"},
+        {"under_supported_age", "[|]"},
+    };
+    struct mail_templates *templates = create(&file, 1);
+    fill_settings();
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        struct mail_text text = write(templates, texts[i][0], NULL);
+        ck_assert_str_eq(text.plain.data, texts[i][1]);
+        mail_text_free(&text);
+    }
+    mail_templates_free(templates);
+}
+END_TEST
+
 #define GERMAN(kind, folder)                                                                                           \
     {.path = folder "/" kind ".subject", .locale = folder, .name = kind ".subject", .content = TEXT("Betreff\n\n")},   \
         {.path = folder "/" kind ".txt", .locale = folder, .name = kind ".txt", .content = TEXT("{{locale}}\n")},      \
@@ -273,6 +295,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, without_pages_and_brand_the_texts_are_whole_and_have_no_link);
     tcase_add_test(tests, an_unknown_code_and_none_have_a_general_text);
     tcase_add_test(tests, a_logo_takes_the_place_of_the_name);
+    tcase_add_test(tests, a_template_gets_no_page_that_is_not_for_the_person);
     tcase_add_loop_test(tests, the_nearest_language_is_taken, 0, (int)ARRAY_LENGTH(wanted));
     tcase_add_test(tests, a_language_has_its_own_words_for_each_code);
     tcase_add_loop_test(tests, what_is_wrong_with_a_file_is_told, 0, (int)ARRAY_LENGTH(faulty));
