@@ -46,7 +46,8 @@ static void append_encoded_words(struct buffer *out, struct text text)
     }
 }
 
-/* It is printable ASCII, can be folded at its blanks, and nothing in it could be taken for an encoded word. */
+/* It is printable ASCII, can be folded at its blanks, each of which has words around it, and nothing in it could be
+ * taken for an encoded word. */
 static bool is_simple(struct text text)
 {
     size_t word = 0;
@@ -54,7 +55,8 @@ static bool is_simple(struct text text)
         unsigned char byte = (unsigned char)text.data[i];
         word = byte == ' ' ? 0 : word + 1;
         bool encoded = byte == '=' && i + 1 < text.length && text.data[i + 1] == '?';
-        if (byte < ' ' || byte >= 0x7f || word > WORD_CHARACTERS || encoded) {
+        bool lonely = byte == ' ' && (i == 0 || i + 1 == text.length || text.data[i - 1] == ' ');
+        if (byte < ' ' || byte >= 0x7f || word > WORD_CHARACTERS || encoded || lonely) {
             return false;
         }
     }
