@@ -74,5 +74,6 @@ void effect_prepare(enum action action, struct effect_run *run);
  */
 MUST_CHECK int effect_start(enum action action, struct effect_run *run, struct effect_result *result);
 
-/* Breaks it off where that is possible: true when `ended` will not run any more. Mails cannot be called back. */
+/* Breaks it off where that is possible: true when `ended` will not run any more. Mails that a thread has begun cannot
+ * be called back. */
 MUST_CHECK bool effect_abandon(struct effect_run *run);

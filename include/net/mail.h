@@ -65,6 +65,16 @@ MUST_CHECK int mail_outlet_open(struct mailer *mailer, uv_loop_t *loop, struct m
  * left on the loop. May be called from a mail's callback. */
 void mail_outlet_close(struct mail_outlet *outlet, void (*closed)(void *context), void *context);
 
+/* Takes back a mail, by its callback's context, that no thread has begun: true, and its callback will not run. */
+bool mail_withdraw(struct mail_outlet *outlet, const void *context);
+
+/*
+ * Mails of this outlet may be begun until then (clock_monotonic_ms()), or until a later call says more. One that a
+ * thread comes to only after that comes back TRANSIENT, and the server has not heard of it: whoever sent it may have
+ * lost the right to, while the process stood still. Before the first call there is no such bound. From any thread.
+ */
+void mail_outlet_vouch(struct mail_outlet *outlet, uint64_t until_ms);
+
 /*
  * The server's code decides: 2xx at the end sent, 4xx transient, 5xx permanent. With two exceptions, where the fault is
  * the operator's or the server's and every mail would meet it: a refused login and a refused session (greeting, EHLO,

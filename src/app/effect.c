@@ -37,7 +37,7 @@ bool effect_abandon(struct effect_run *run)
         return true;
     }
     if (!run->fetch) {
-        return false;
+        return run->tools->mail && mail_withdraw(run->tools->mail, run);
     }
     effect_onboarding_abandon(run);
     return true;

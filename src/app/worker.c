@@ -9,6 +9,7 @@
 #include <hiredis/hiredis.h>
 
 #include "app/database.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/version.h"
@@ -169,12 +170,23 @@ static void take_renewal(struct worker *worker, const redisReply *lost)
     }
 }
 
+/* What is ours at `then` (clock_monotonic_ms()) is so for a while; mails that wait for a thread are begun only in that.
+ */
+static void vouch(struct worker *worker, uint64_t then)
+{
+    uint64_t claim_after = worker->options.settings->claim_after_ms;
+    if (worker->mail) {
+        mail_outlet_vouch(worker->mail, then + claim_after - claim_after / CLAIM_CHECKS);
+    }
+}
+
 static void on_renewed(struct redis_call *call, const redisReply *reply)
 {
     struct worker *worker = CONTAINER_OF(call, struct worker, renew_call);
     worker->renewing = false;
     if (reply && reply->type == REDIS_REPLY_ARRAY) {
         take_renewal(worker, reply);
+        vouch(worker, worker->renewed_at_ms);
     }
     worker_poke(worker);
 }
@@ -210,6 +222,7 @@ static void renew(struct worker *worker, uint64_t now)
                                   .claim_after_ms = worker->options.settings->claim_after_ms};
     const struct entry **entries = collect_entries(worker, &count);
     worker->renew_call.callback = on_renewed;
+    worker->renewed_at_ms = clock_monotonic_ms();
     worker->renewing = entries && lease_renew(&holder, entries, count, &worker->renew_call) == 0;
     free((void *)(uintptr_t)entries);
 }

@@ -39,6 +39,7 @@ struct worker {
     uint64_t claim_at_ms;
     uint64_t renew_at_ms;
     struct redis_call renew_call;
+    uint64_t renewed_at_ms; /* clock_monotonic_ms() */
     bool renewing;
     bool stopping;
     bool inbox_open;

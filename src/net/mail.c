@@ -2,12 +2,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
 
+#include "base/clock.h"
 #include "base/list.h"
 #include "mail_line.h"
 
@@ -41,6 +43,7 @@ struct mail_outlet {
     uv_async_t wake;
     uv_mutex_t lock;
     struct list ended; /* of struct letter; under the lock */
+    _Atomic uint64_t vouched_until_ms;
     void (*closed)(void *context);
     void *closed_context;
 };
@@ -109,6 +112,24 @@ static struct letter *next_letter(struct mailer *mailer, struct mail_line *line)
     return letter;
 }
 
+static void send_letter(struct mail_line *line, struct letter *letter)
+{
+    struct mail_line_letter content = {
+        .from = letter->from,
+        .to = letter->to,
+        .message = {.data = letter->message, .length = letter->length},
+    };
+    if (clock_monotonic_ms() > atomic_load(&letter->outlet->vouched_until_ms)) {
+        letter->result = (struct mail_result){
+            .outcome = MAIL_TRANSIENT,
+            .error = "not begun: this process stood still, or was without Redis, for so long that another one may have "
+                     "the event",
+        };
+        return;
+    }
+    mail_line_send(line, &content, &letter->result);
+}
+
 static void run(void *context)
 {
     struct mailer *mailer = context;
@@ -117,12 +138,7 @@ static void run(void *context)
     uv_mutex_unlock(&mailer->lock);
     struct letter *letter;
     while ((letter = next_letter(mailer, line)) != NULL) {
-        struct mail_line_letter content = {
-            .from = letter->from,
-            .to = letter->to,
-            .message = {.data = letter->message, .length = letter->length},
-        };
-        mail_line_send(line, &content, &letter->result);
+        send_letter(line, letter);
         hand_back(letter);
     }
     mail_line_hang_up(line);
@@ -247,6 +263,34 @@ static void on_wake(uv_async_t *wake)
     }
 }
 
+bool mail_withdraw(struct mail_outlet *outlet, const void *context)
+{
+    struct mailer *mailer = outlet->mailer;
+    struct letter *found = NULL;
+    uv_mutex_lock(&mailer->lock);
+    LIST_EACH(&mailer->mailbox, member, following)
+    {
+        struct letter *letter = LIST_OBJECT(member, struct letter, link);
+        if (letter->outlet == outlet && letter->context == context) {
+            found = letter;
+        }
+    }
+    if (found) {
+        list_remove(&found->link);
+        mailer->waiting--;
+    }
+    uv_mutex_unlock(&mailer->lock);
+    if (found) {
+        free_letter(found);
+    }
+    return found != NULL;
+}
+
+void mail_outlet_vouch(struct mail_outlet *outlet, uint64_t until_ms)
+{
+    atomic_store(&outlet->vouched_until_ms, until_ms);
+}
+
 void mail_try(const struct mailer_options *options, struct mail_result *result)
 {
     struct mail_line *line;
@@ -275,6 +319,7 @@ int mail_outlet_open(struct mailer *mailer, uv_loop_t *loop, struct mail_outlet 
     outlet->mailer = mailer;
     outlet->wake.data = outlet;
     list_init(&outlet->ended);
+    atomic_init(&outlet->vouched_until_ms, UINT64_MAX);
     *opened = outlet;
     return 0;
 

@@ -9,12 +9,13 @@ import { judge } from '../chaos/verdict.mjs';
 import { binary } from '../lib/identihook.mjs';
 
 const SEED = Number(process.env.CHAOS_SEED ?? 20261125);
+const QUIET_MS = Number(process.env.CHAOS_QUIET_MS ?? 120_000); // so long all may take to end after the last fault
 const ROLES = ['ingest', 'worker', 'worker', 'all'];
 
 describe('in a storm of faults', () => {
   test(`every event reaches its right outcome, each effect once (CHAOS_SEED=${SEED})`, async () => {
     const plan = planOf({ seed: SEED, events: 1200, duration: 15_000, faults: 24, slots: ROLES.length, senders: 6 });
-    const storm = await Storm.run(plan, { roles: ROLES, binaries: [binary()], quiet: 120_000 });
+    const storm = await Storm.run(plan, { roles: ROLES, binaries: [binary()], quiet: QUIET_MS });
     const verdict = judge(storm);
     if (verdict.faults.length > 0) throw new Error(reportOf(storm, verdict));
   });

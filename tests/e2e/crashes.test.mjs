@@ -152,6 +152,23 @@ describe('a frozen program', { concurrency: 8 }, () => {
     assert.equal(world.outcomesOf(event).length, 1);
   });
 
+  test('does not send the mails that still waited for a connection', async (t) => {
+    const world = await World.open(t, { onboarding: false, settings: { IDENTIHOOK_SMTP_CONNECTIONS: '1', IDENTIHOOK_LOOPS: '1' } });
+    const all = Array.from({ length: 5 }, () => world.pair('verified'));
+    world.smtp.fail({ stage: 'data', delay: 3000 });
+    await Promise.all(all.map(({ event }) => world.deliver(event)));
+    const [sleeper] = world.programs;
+    await world.smtp.arrived.atLeast(1); // and four wait behind it
+    await until(async () => (await world.redis.call('KEYS', key('mail:*'))).length === 5, 'all of them to be written');
+    sleeper.freeze();
+    await world.start();
+    for (const { event } of all) assert.equal((await world.outcome(event)).outcome, 'done');
+    sleeper.thaw();
+    await sleeper.logs.atLeast(5, ({ message }) => /taken over by another/.test(message), 'the sleeper to notice');
+    await world.settle();
+    assert.equal(world.smtp.arrived.items.length, 1 + 5 + 1);
+  });
+
   test('that nobody else was there for goes on with its events, and does each once', async (t) => {
     const world = await World.open(t, { settings: { IDENTIHOOK_CLAIM_AFTER: '300ms', IDENTIHOOK_LOOPS: '1' } });
     const { session, event } = world.pair('verified');

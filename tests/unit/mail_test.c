@@ -483,6 +483,43 @@ START_TEST(a_slow_server_does_not_hold_up_the_loop)
 }
 END_TEST
 
+START_TEST(a_mail_that_no_thread_has_begun_can_be_taken_back)
+{
+    prepare();
+    world.options.threads = 1;
+    world.script.pause_at = SMTP_CONTENT;
+    world.script.pause_ms = 300;
+    start();
+    struct outcome outcomes[2] = {{0}};
+    struct mail mail = {.from = TEXT("a@example.com"), .to = TEXT("b@example.com"), .message = text_of(message)};
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(mail_send(world.outlet, &mail, on_result, &outcomes[i]), 0);
+    }
+    ck_assert(mail_withdraw(world.outlet, &outcomes[1]));
+    ck_assert(!mail_withdraw(world.outlet, &outcomes[1]));
+    run_until(1);
+    check(outcomes[0].result, MAIL_SENT, 250);
+    ck_assert(!mail_withdraw(world.outlet, &outcomes[0]));
+    stop();
+    ck_assert_int_eq(outcomes[1].calls, 0);
+    ck_assert_int_eq(world.script.mails, 1);
+}
+END_TEST
+
+START_TEST(a_mail_is_not_begun_after_the_time_for_which_its_sender_is_vouched)
+{
+    prepare();
+    start();
+    mail_outlet_vouch(world.outlet, clock_monotonic_ms() - 1);
+    check(deliver(), MAIL_TRANSIENT, 0);
+    ck_assert_int_eq(world.script.mails, 0);
+    mail_outlet_vouch(world.outlet, clock_monotonic_ms() + 60000);
+    check(deliver(), MAIL_SENT, 250);
+    stop();
+    ck_assert_int_eq(world.script.mails, 1);
+}
+END_TEST
+
 START_TEST(a_full_mailbox_refuses)
 {
     enum { ROOM = 3 };
@@ -777,6 +814,8 @@ static void fill(TCase *tests)
     tcase_add_loop_test(tests, a_server_that_falls_silent_is_unknown_only_after_the_whole_mail, 0, ARRAY_LENGTH(ends));
     tcase_add_test(tests, a_mail_that_was_not_handed_over_whole_is_transient);
     tcase_add_test(tests, a_slow_server_does_not_hold_up_the_loop);
+    tcase_add_test(tests, a_mail_that_no_thread_has_begun_can_be_taken_back);
+    tcase_add_test(tests, a_mail_is_not_begun_after_the_time_for_which_its_sender_is_vouched);
     tcase_add_test(tests, a_full_mailbox_refuses);
     tcase_add_test(tests, two_threads_send_side_by_side);
     tcase_add_test(tests, an_address_cannot_smuggle_in_commands);
