@@ -143,8 +143,11 @@ test('no log, metric, answer, command or key tells a secret or a word about a pe
     return answer;
   };
   const look = async () => {
-    for (const path of ['/', '/metrics', '/readyz', '/healthz', '/nowhere'])
-      await ask(`GET ${path}`, world.program.look(path));
+    const paths = new Set(['/', '/metrics', '/readyz', '/healthz', '/nowhere']);
+    for (const path of paths) {
+      const { text } = await ask(`GET ${path}`, world.program.look(path));
+      for (const [, linked] of text.matchAll(/(?:href|src|action|fetch)[=(]["'](\/[^"'#]*)/g)) paths.add(linked);
+    }
     seen.push(['the keys of Redis', (await world.redis.call('KEYS', '*')).join('\n')]);
   };
   const pair = (kind, changes = {}) => {
