@@ -162,23 +162,30 @@ static bool is_spared(const struct erasure *erasure, const struct record *record
            (erasure->stream == SEARCH_ACTS && text_equal(record_value(record, "act"), TEXT("redact")));
 }
 
+/* True when that is seen to by now: Redis was asked, or it was broken off. */
+static bool begin_erasing(struct erasure *erasure, const struct record *record)
+{
+    if (is_spared(erasure, record)) {
+        return false;
+    }
+    erasure->found = true;
+    if (erasure->options.dry_run) {
+        erasure->erased[erasure->stream]++;
+        return false;
+    }
+    check(erasure, erase(erasure, record));
+    return true;
+}
+
 static void erase_next(struct erasure *erasure)
 {
-    struct list *first;
-    while ((first = list_first(&erasure->records)) != NULL) {
-        struct record *record = LIST_OBJECT(first, struct record, link);
-        int status = 0;
-        bool meant = !is_spared(erasure, record);
-        bool asks = meant && !erasure->options.dry_run;
-        list_remove(first);
-        erasure->found = erasure->found || meant;
-        erasure->erased[erasure->stream] += meant && !asks;
-        if (asks) {
-            status = erase(erasure, record);
-        }
+    LIST_EACH(&erasure->records, member, following)
+    {
+        struct record *record = LIST_OBJECT(member, struct record, link);
+        list_remove(member);
+        bool begun = begin_erasing(erasure, record);
         free(record);
-        if (asks) {
-            check(erasure, status);
+        if (begun) {
             return;
         }
     }

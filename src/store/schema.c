@@ -24,7 +24,7 @@ static void on_read(struct postgres_call *postgres_call, const struct postgres_r
     const char *version = postgres_value(answer, 0, 0);
     struct schema_result result = {.version = -1, .error = answer->error};
     if (answer->outcome == POSTGRES_DONE && version) {
-        result.version = atoi(version);
+        result.version = (int)strtol(version, NULL, 10);
     } else if (strcmp(answer->sqlstate, NO_SUCH_TABLE) == 0) {
         result.version = 0;
     }
