@@ -69,6 +69,7 @@ struct job_limits {
     unsigned max_attempts;
     uint64_t retry_base_ms;
     uint64_t retry_cap_ms;
+    uint64_t left_ms; /* until Stripe does not show any more what was chosen: a try comes before that; 0: it will */
 };
 
 enum job_event {

@@ -11,3 +11,9 @@
  * for; that too is held below `cap_ms`.
  */
 uint64_t retry_delay_ms(unsigned failures, uint64_t base_ms, uint64_t cap_ms, uint64_t retry_after_ms, uint64_t random);
+
+/*
+ * `delay_ms`, or less where after it no try could succeed any more: `left_ms` from now, something ends that it needs.
+ * There are tries an hour, five minutes and half a minute before the end. 0: nothing ends, or it is over.
+ */
+uint64_t retry_before_end(uint64_t delay_ms, uint64_t left_ms);

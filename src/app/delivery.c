@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "core/decision.h"
+#include "stripe/api.h"
 #include "stripe/ticket.h"
 #include "worker_private.h"
 
@@ -21,6 +22,15 @@ static void perform(struct delivery *delivery);
 
 /* ---- talking to the job */
 
+/* How long Stripe still shows the sensitive fields that were chosen; 0: for ever, or not any more. */
+static uint64_t left_ms(const struct delivery *delivery)
+{
+    int64_t end_s = delivery->entry->created + (int64_t)API_SENSITIVE_HOURS * 3600;
+    int64_t left_s = end_s - clock_wall_seconds();
+    bool sensitive = session_has_sensitive(delivery->worker->options.settings->verified_outputs);
+    return sensitive && left_s > 0 ? (uint64_t)left_s * 1000 : 0;
+}
+
 static void step(struct delivery *delivery, const struct job_input *input)
 {
     const struct settings *settings = delivery->worker->options.settings;
@@ -28,6 +38,7 @@ static void step(struct delivery *delivery, const struct job_input *input)
         .max_attempts = (unsigned)settings->max_attempts,
         .retry_base_ms = settings->retry_base_ms,
         .retry_cap_ms = settings->retry_cap_ms,
+        .left_ms = left_ms(delivery),
     };
     struct job_input whole = *input;
     random_bytes(&whole.random, sizeof(whole.random));

@@ -43,8 +43,12 @@ static struct job_order retry(struct job *job, const struct job_limits *limits, 
         return bury(job);
     }
     struct job_order retry_order = close_with(job, JOB_RETRY);
-    retry_order.delay_ms =
+    uint64_t delay_ms =
         retry_delay_ms(failures, limits->retry_base_ms, limits->retry_cap_ms, job->retry_after_ms, random);
+    uint64_t in_time_ms = retry_before_end(delay_ms, limits->left_ms);
+    /* What the other side asked for still holds; it is at most the delay. */
+    bool too_soon = in_time_ms < job->retry_after_ms;
+    retry_order.delay_ms = !too_soon ? in_time_ms : delay_ms < job->retry_after_ms ? delay_ms : job->retry_after_ms;
     return retry_order;
 }
 

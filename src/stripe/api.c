@@ -155,7 +155,8 @@ static void judge_permission(const struct api_reply *reply, struct api_verdict *
     } else {
         judge(verdict, API_PERMANENT, "stripe_key_lacks_permission",
               "the API key may not read this session: give it Read on Verification Sessions and Reports and, for dob, "
-              "id_number or sex, on recent sensitive verification results; then replay this event");
+              "id_number or sex, which no secret key (sk_…) may read, on recent sensitive verification results; then "
+              "replay this event");
         verdict->scope = API_SCOPE_KEY;
     }
 }

@@ -158,6 +158,30 @@ describe('when Stripe fails again and again', { concurrency: 8 }, () => {
   });
 });
 
+describe('what Stripe shows for 48 hours only', { concurrency: 4 }, () => {
+  const HOUR = 3600;
+  const settings = { IDENTIHOOK_VERIFIED_OUTPUTS: 'dob', IDENTIHOOK_RETRY_BASE: '6h', IDENTIHOOK_RETRY_CAP: '6h' };
+  const ago = (hours, seconds = 0) => Math.floor(Date.now() / 1000) - hours * HOUR - seconds;
+
+  test('is asked for again before that ends', async (t) => {
+    const world = await World.open(t, { settings });
+    const { event } = world.pair('verified', {}, { created: ago(47, -3) }); // an hour and three seconds are left
+    world.stripe.fail({ status: 503 });
+    assert.equal((await world.carry(event)).outcome, 'done');
+    assert.deepEqual(world.updatesOf(event)[0].verified_outputs.dob, { day: 1, month: 1, year: 1901 });
+  });
+
+  test('and after it the dead letter says so', async (t) => {
+    const world = await World.open(t, { settings });
+    world.stripe.addKey(world.key, { sensitive: false }); // as Stripe answers then
+    const { event } = world.pair('verified', {}, { created: ago(49) });
+    assert.equal((await world.carry(event)).outcome, 'dead');
+    const [letter] = await world.dead();
+    assert.equal(letter.reason, 'sensitive_results_expired');
+    assert.match(letter.error, /48 hours.*IP addresses.*IDENTIHOOK_VERIFIED_OUTPUTS/);
+  });
+});
+
 describe('an event goes to the dead letters', { concurrency: 8 }, () => {
   /** The one dead letter, and what must be true of every one. */
   async function deadLetterOf(world, event) {
