@@ -24,10 +24,15 @@
  *
  * Failure modes: what may pass and what stays is told apart by Stripe's rules (stripe/api.h). Beyond the one event:
  *
- *   faults in a row            the breaker of this loop opens (core/breaker.h): lookups wait, without a fetch and
- * without costing their events a try, until one of them, every now and then, is answered. What counts is no answer,
- * 5xx, and a key or a request that Stripe refuses whoever asks: then a few events tell the operator what to do, and not
- * thousands. A 429 does not count 429 for the rate           the whole fleet pauses, and is slower for a minute
+ * After faults in a row the breaker of this loop opens (core/breaker.h): lookups wait, without a fetch and without
+ * costing their events a try, until one of them, every now and then, is answered. What counts is no answer, 5xx, and a
+ * key or a request that Stripe refuses whoever asks: then a few events tell the operator what to do, and not thousands.
+ *
+ * A 429 for the rate does not count. It makes the whole fleet pause, and slower for a minute.
+ *
+ * One answer may serve two events of a session, one after the other, so that no read is made for nothing: one that was
+ * asked for after the event had come in (by Redis's clock, see core/recall.h), for an event's first try, and only where
+ * by it the event is current. A try that comes later always asks anew: the session may have moved on since.
  */
 struct lookups;
 
@@ -59,6 +64,7 @@ struct lookup_result {
 
 enum lookup_state {
     LOOKUP_IDLE,
+    LOOKUP_SERVED,   /* with an answer that is there: the timer, at once */
     LOOKUP_HELD,     /* by the breaker: the timer, or the end of a probe, wakes it */
     LOOKUP_ASKING,   /* for a moment: Redis's answer wakes it */
     LOOKUP_PACED,    /* until that moment: the timer */
@@ -68,6 +74,7 @@ enum lookup_state {
 /* One of them; embedded by the caller, and left in place until it has ended or was cancelled. {0} is an idle one. */
 struct lookup {
     const struct entry *entry; /* these are the caller's; they stay as they are while it runs */
+    bool first_try;
     void (*ended)(struct lookup *lookup, const struct lookup_result *result);
     struct lookups *owner; /* the rest is the lookup's own */
     enum lookup_state state;

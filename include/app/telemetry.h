@@ -68,6 +68,7 @@ struct telemetry {
     struct telemetry_histogram confirm_time;             /* event handed to Redis to its confirmation */
     _Atomic uint64_t taken[3];                           /* by enum inbox_source */
     _Atomic uint64_t fetches[RESULTS];
+    _Atomic uint64_t fetches_spared; /* one answer served two events */
     struct telemetry_histogram fetch_time;
     _Atomic uint64_t effects[JOB_EFFECTS_MAXIMUM][RESULTS]; /* by enum action */
     _Atomic uint64_t skipped[JOB_EFFECTS_MAXIMUM];          /* by enum action */

@@ -11,6 +11,7 @@ struct rate_call {
     struct redis_call call;
     /* `wait_ms`: the moment that is ours, from now; -1: Redis gave no answer. */
     void (*callback)(struct rate_call *call, int64_t wait_ms);
+    int64_t now_ms; /* filled in: Redis's time, which the ids of its streams are made of, too */
 };
 
 /* Takes the next free moment. 0: the callback will run once, later; or -ENOTCONN, -ENOBUFS, -ENOMEM. */

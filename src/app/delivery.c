@@ -287,6 +287,7 @@ static void on_looked_up(struct lookup *lookup, const struct lookup_result *resu
 static void look_up(struct delivery *delivery)
 {
     delivery->lookup.entry = delivery->entry;
+    delivery->lookup.first_try = delivery->ledger.failures == 0 && delivery->ledger.takeovers == 0;
     delivery->lookup.ended = on_looked_up;
     if (lookup_start(delivery->worker->lookups, &delivery->lookup) < 0) {
         stall(delivery);

@@ -151,6 +151,9 @@ static void render_work(const struct scrape *scrape)
     labelled(scrape, "events_taken_total", "source", sources, ARRAY_LENGTH(sources), offsetof(struct telemetry, taken));
     head(scrape, "fetches_total", "counter", "Reads of Stripe's API, by how they ended.");
     labelled(scrape, "fetches_total", "result", results, RESULTS, offsetof(struct telemetry, fetches));
+    single(scrape, "fetches_spared_total", "counter",
+           "Events that an answer to another one of their session has served.",
+           offsetof(struct telemetry, fetches_spared));
     histogram(scrape, "fetch_duration_seconds", "How long reads of Stripe's API took.",
               offsetof(struct telemetry, fetch_time));
     head(scrape, "effects_total", "counter", "Effects run, by how they ended.");

@@ -8,7 +8,9 @@
 static void on_answer(struct redis_call *redis_call, const redisReply *reply)
 {
     struct rate_call *call = CONTAINER_OF(redis_call, struct rate_call, call);
-    call->callback(call, reply && reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1);
+    bool fine = reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2;
+    call->now_ms = fine ? reply->element[1]->integer : 0;
+    call->callback(call, fine ? reply->element[0]->integer : -1);
 }
 
 /* The keys of a mode, as the first two arguments. */

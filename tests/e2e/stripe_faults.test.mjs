@@ -158,6 +158,50 @@ describe('when Stripe fails again and again', { concurrency: 8 }, () => {
   });
 });
 
+describe('one answer of Stripe', { concurrency: 4 }, () => {
+  /** Two events of one session that wait before the program starts. */
+  async function waiting(t, { kinds, settings = {} }) {
+    const world = await World.open(t, { settings: { IDENTIHOOK_LOOPS: '1', ...settings }, words: ['--role', 'ingest'] });
+    const session = world.session('verified');
+    const events = kinds.map((kind) => composeEvent(kind, { session: session.id }));
+    for (const event of events) await world.deliver(event);
+    return { world, session, events };
+  }
+
+  test('serves two events that waited for it, and each is carried out', async (t) => {
+    const { world, session, events } = await waiting(t, { kinds: ['verified', 'verified'] });
+    await world.start({ words: ['--role', 'worker'] });
+    for (const event of events) assert.equal((await world.outcome(event)).outcome, 'done');
+    assert.equal(world.stripe.reads(session.id).length, 1);
+    assert.deepEqual(events.map((event) => world.updatesOf(event).length), [1, 1]);
+    assert.equal(await world.program.metric('fetches_spared_total'), 1);
+  });
+
+  test('does not serve one that came after it was asked for', async (t) => {
+    const world = await World.open(t, { settings: { IDENTIHOOK_LOOPS: '1' } });
+    const { session, event } = world.pair('verified');
+    await world.carry(event);
+    await world.carry(composeEvent('verified', { session: session.id }));
+    assert.equal(world.stripe.reads(session.id).length, 2);
+  });
+
+  test('nor one whose try has failed', async (t) => {
+    const { world, session, events } = await waiting(t, { kinds: ['verified', 'verified'] });
+    world.onboarding.fail({ status: 503, times: 2, when: ({ headers }) => headers['idempotency-key'] === events[1].id });
+    await world.start({ words: ['--role', 'worker'] });
+    for (const event of events) assert.equal((await world.outcome(event)).outcome, 'done');
+    assert.equal(world.stripe.reads(session.id).length, 3); // none for its first try, one for each later one
+  });
+
+  test('nor one that it would supersede: that is asked for', async (t) => {
+    const { world, session, events } = await waiting(t, { kinds: ['verified', 'requires_input'] });
+    await world.start({ words: ['--role', 'worker'] });
+    const ends = await Promise.all(events.map((event) => world.outcome(event)));
+    assert.deepEqual(ends.map(({ outcome }) => outcome), ['done', 'superseded']);
+    assert.equal(world.stripe.reads(session.id).length, 2);
+  });
+});
+
 describe('what Stripe shows for 48 hours only', { concurrency: 4 }, () => {
   const HOUR = 3600;
   const settings = { IDENTIHOOK_VERIFIED_OUTPUTS: 'dob', IDENTIHOOK_RETRY_BASE: '6h', IDENTIHOOK_RETRY_CAP: '6h' };
