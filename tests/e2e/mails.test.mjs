@@ -9,6 +9,7 @@ import { describe, test } from 'node:test';
 import { simpleParser } from 'mailparser';
 
 import { run } from '../lib/identihook.mjs';
+import { Smtp } from '../lib/smtp.mjs';
 import { World, key } from '../lib/world.mjs';
 
 /** A folder with these files, which goes with the test. */
@@ -65,6 +66,30 @@ describe('a mail', { concurrency: 8 }, () => {
     assert.match(mail.html, /src="https:\/\/cdn\.shop\.example\/logo\.png" alt="Bücher &amp; Söhne, Inc\."/);
     assert.match(mail.html, /background-color:#ffd400; color:#000000;/);
     assert.ok(mail.raw.split('\r\n').every((line) => line.length <= 78 && /^[\t -~]*$/.test(line)));
+  });
+
+  test('reaches an address beyond ASCII, through a server that takes such', async (t) => {
+    const world = await World.open(t);
+    const { event } = world.pair('verified', { provided_details: { email: 'jörg@bücher.example' } });
+    assert.equal((await world.carry(event)).outcome, 'done');
+    const [mail] = world.smtp.mails.items;
+    assert.equal(mail.envelope.to[0], 'jörg@bücher.example');
+    assert.equal(mail.to, 'jörg@bücher.example');
+    assert.match(mail.raw, /^To: <jörg@xn--bcher-kva\.example>\r$/m);
+  });
+
+  test('to an address beyond ASCII is dead where the server does not take such, with what to do', async (t) => {
+    const smtp = await Smtp.start({ hideSMTPUTF8: true });
+    t.after(() => smtp.close());
+    const world = await World.open(t, { settings: { SMTP_URL: smtp.url } });
+    const { event } = world.pair('verified', { provided_details: { email: 'jörg@bücher.example' } });
+    await world.deliver(event);
+    assert.equal((await world.outcome(event)).outcome, 'dead');
+    const [letter] = await world.dead();
+    assert.equal(letter.reason, 'email_refused');
+    assert.match(letter.error, /SMTPUTF8/);
+    assert.ok(!letter.error.includes('jörg'));
+    assert.equal(smtp.mails.items.length, 0);
   });
 
   test('sends those who declined to the other way, where there is one', async (t) => {
