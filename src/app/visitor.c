@@ -143,8 +143,8 @@ bool visitor_read(const struct visitor_rules *rules, const struct visitor_call *
         return refuse(refusal, ANSWER_TOKEN_EXPIRED, NULL);
     }
     if (verdict != TOKEN_VALID) {
-        log_verdict(call->conn, verdict);
-        return refuse(refusal, ANSWER_TOKEN_INVALID, token_verdict_message(verdict));
+        log_verdict(call->conn, (enum token_verdict)verdict);
+        return refuse(refusal, ANSWER_TOKEN_INVALID, token_verdict_message((enum token_verdict)verdict));
     }
     user_hash(text_of(visitor->token.user), visitor->hash);
     read_address(settings, call, visitor);
