@@ -31,4 +31,5 @@ void examination_tell(struct examination *examination, enum health health, const
 void doctor_check_settings(struct examination *examination); /* and what is on this machine */
 void doctor_check_redis(struct examination *examination);
 void doctor_check_stripe(struct examination *examination);
+void doctor_check_sessions(struct examination *examination);
 void doctor_check_targets(struct examination *examination); /* mail, onboarding, PostgreSQL */

@@ -199,6 +199,13 @@ static void resolve_actions(const struct settings *settings, struct action_list 
     }
 }
 
+/* pk_live_…, sk_live_…, rk_live_… */
+static bool is_live_key(struct text key)
+{
+    (void)text_cut(&key, '_');
+    return text_starts_with(key, TEXT("live_"));
+}
+
 /* `ingests`: it is to be able to answer requests. */
 static void resolve_sessions(const struct settings *settings, bool ingests, struct buffer *faults, bool *faulty)
 {
@@ -207,6 +214,12 @@ static void resolve_sessions(const struct settings *settings, bool ingests, stru
     require(!ingests || sessions->token_secret_count == 0 || secret_is_set(&settings->stripe_key), faults, faulty,
             "IDENTIHOOK_SESSION_TOKEN_SECRET is set, but not STRIPE_SECRET_KEY, which sessions are created with; for "
             "example STRIPE_SECRET_KEY=rk_live_51Abc");
+    require(
+        !sessions->publishable_key || !secret_is_set(&settings->stripe_key) ||
+            is_live_key(text_of(sessions->publishable_key)) == is_live_key(secret_reveal(&settings->stripe_key)),
+        faults, faulty,
+        "STRIPE_PUBLISHABLE_KEY and STRIPE_SECRET_KEY are of different modes, one live and one test: take both from "
+        "the same page of the Dashboard");
     require(!sessions->type || !sessions->flow, faults, faulty,
             "IDENTIHOOK_SESSION_TYPE and IDENTIHOOK_SESSION_FLOW exclude each other: set one of them");
     require(!documents || !sessions->flow, faults, faulty,

@@ -65,6 +65,7 @@ static void check_all(struct examination *examination)
 {
     struct buffer fault = {0};
     doctor_check_settings(examination);
+    doctor_check_sessions(examination);
     doctor_check_redis(examination);
     if (curl_library_open(&fault) == 0) {
         doctor_check_stripe(examination);

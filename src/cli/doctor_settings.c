@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include "app/mail_writer.h"
+#include "app/session_desk.h"
 #include "base/clock.h"
 #include "cli/doctor.h"
 #include "cli/report.h"
@@ -95,6 +96,7 @@ static void check_open_files(struct examination *examination)
     const struct settings *settings = examination->settings;
     struct rlimit limit;
     uint64_t wanted = settings->max_connections + settings->concurrency + FILES_RESERVED;
+    wanted += session_desk_is_wanted(settings) ? settings->loops * SESSION_DESK_FILES : 0;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
         return;
     }

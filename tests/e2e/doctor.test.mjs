@@ -206,4 +206,20 @@ describe('doctor', { concurrency: 8 }, () => {
     assert.match(told, /IDENTIHOOK_NONSENSE/);
     assert.equal((await world.run(['doctor', '--role', 'king'])).code, 2);
   });
+
+  test('looks at what sessions are handed out with', async (t) => {
+    const world = await World.open(t, { start: false });
+    assert.equal((await examine(world)).of('sessions').state, 'skipped');
+    const short = 'twenty bytes of it..';
+    const weak = await examine(world, { IDENTIHOOK_SESSION_TOKEN_SECRET: short });
+    assert.deepEqual([weak.of('token secret').state, weak.of('sessions').state], ['warning', 'warning']);
+    assert.match(weak.of('token secret').fix, /openssl rand -hex 32/);
+    assert.match(weak.of('sessions').fix, /IDENTIHOOK_SESSION_RETURN_URL/);
+    assert.ok(!JSON.stringify(weak.findings).includes(short), 'it tells a secret');
+    const fine = await examine(world, {
+      IDENTIHOOK_SESSION_TOKEN_SECRET: 'f'.repeat(64),
+      STRIPE_PUBLISHABLE_KEY: 'pk_test_1',
+    });
+    assert.deepEqual([fine.of('token secret').state, fine.of('sessions').state], ['ok', 'ok']);
+  });
 });

@@ -245,6 +245,45 @@ START_TEST(a_fault_shows_an_example_and_never_a_secret)
 }
 END_TEST
 
+static const struct {
+    const char *values[3][2];
+    const char *part;
+} clashes[] = {
+    {{{"STRIPE_SECRET_KEY", "rk_live_1"}, {"STRIPE_PUBLISHABLE_KEY", "pk_test_1"}}, "different modes"},
+    {{{"IDENTIHOOK_SESSION_TYPE", "document"}, {"IDENTIHOOK_SESSION_FLOW", "vf_1"}}, "exclude each other"},
+    {{{"IDENTIHOOK_SESSION_FLOW", "vf_1"}, {"IDENTIHOOK_SESSION_DOCUMENT_TYPES", "passport"}}, "not for a flow"},
+};
+
+START_TEST(settings_of_sessions_that_clash_are_faulty)
+{
+    struct settings settings;
+    minimal();
+    for (size_t i = 0; i < 3 && clashes[_i].values[i][0]; i++) {
+        (void)setenv(clashes[_i].values[i][0], clashes[_i].values[i][1], 1);
+    }
+    char *text = load(&settings, NULL);
+    ck_assert_msg(strstr(text, clashes[_i].part) != NULL, "no '%s' in: %s", clashes[_i].part, text);
+    free(text);
+    settings_free(&settings);
+}
+END_TEST
+
+START_TEST(sessions_need_a_key_where_requests_come_in)
+{
+    struct settings settings;
+    struct buffer text = {0};
+    clearenv();
+    (void)setenv("STRIPE_WEBHOOK_SECRET", "whsec_a", 1);
+    (void)setenv("IDENTIHOOK_SESSION_TOKEN_SECRET", "0123456789abcdef", 1);
+    ck_assert_int_eq(settings_load(&settings, SETTINGS_FOR_INGEST, NULL, &text), SETTINGS_FAULTY);
+    ck_assert_ptr_nonnull(strstr(text.data, "STRIPE_SECRET_KEY"));
+    settings_free(&settings);
+    ck_assert_int_eq(settings_load(&settings, 0, NULL, &text), 0);
+    settings_free(&settings);
+    buffer_free(&text);
+}
+END_TEST
+
 START_TEST(what_is_missing_is_required_only_by_who_needs_it)
 {
     struct settings settings;
@@ -602,6 +641,8 @@ static void fill(TCase *tests)
     tcase_add_test(tests, defaults_are_those_of_the_table);
     tcase_add_loop_test(tests, a_faulty_value_is_named_with_its_fault, 0, (int)ARRAY_LENGTH(faults));
     tcase_add_test(tests, a_fault_shows_an_example_and_never_a_secret);
+    tcase_add_loop_test(tests, settings_of_sessions_that_clash_are_faulty, 0, (int)ARRAY_LENGTH(clashes));
+    tcase_add_test(tests, sessions_need_a_key_where_requests_come_in);
     tcase_add_test(tests, what_is_missing_is_required_only_by_who_needs_it);
     tcase_add_test(tests, an_unknown_name_is_a_fault_with_the_nearest_known_one);
     tcase_add_test(tests, names_of_others_are_none_of_its_business);
