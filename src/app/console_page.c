@@ -44,7 +44,11 @@ static void write_text(struct buffer *out, struct text text)
             buffer_append_string(out, "&#39;");
             break;
         default:
-            buffer_append_byte(out, byte < 0x20 || byte == 0x7f ? ' ' : text.data[i]);
+            if (byte < 0x20 || byte == 0x7f) {
+                buffer_append_byte(out, ' ');
+            } else {
+                buffer_append_byte(out, text.data[i]);
+            }
         }
     }
 }

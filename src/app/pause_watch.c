@@ -1,5 +1,6 @@
 #include "app/pause_watch.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@ static unsigned bit_of(enum action action)
 static void release(struct pause_watch *watch)
 {
     if (--watch->holds == 0) {
+        assert(watch->closed); /* the timer has a hold until then */
         void (*closed)(void *) = watch->closed;
         void *context = watch->closed_context;
         free(watch);

@@ -15,6 +15,8 @@ void actor_name(char actor[ACTOR_SIZE])
         (void)snprintf(actor, ACTOR_SIZE, "%lu@%s", (unsigned long)getuid(), host);
     }
     for (char *at = actor; *at; at++) {
-        *at = *at > ' ' && *at < 0x7f ? *at : '_';
+        if (*at <= ' ' || *at == 0x7f) { /* and, where a char is signed, what is not ASCII */
+            *at = '_';
+        }
     }
 }

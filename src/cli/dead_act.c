@@ -12,6 +12,7 @@
 #include "cli/report.h"
 #include "cli/walk.h"
 #include "store/dead.h"
+#include "stripe/api.h"
 #include "stripe/session.h"
 
 /*
@@ -19,7 +20,7 @@
  * the rest is untouched. Letters that die again meanwhile are not met again: the walk ends at the youngest of its
  * start.
  */
-#define SENSITIVE_READABLE_S (48 * 3600) /* docs.stripe.com/identity/access-verification-results */
+#define SENSITIVE_READABLE_S (API_SENSITIVE_HOURS * INT64_C(3600))
 
 struct wording {
     const char *verb; /* "replay" */

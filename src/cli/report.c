@@ -10,7 +10,11 @@ void report_text(struct buffer *out, struct text text)
         unsigned char byte = (unsigned char)text.data[i];
         unsigned char before = i > 0 ? (unsigned char)text.data[i - 1] : 0;
         bool commands = byte < 0x20 || byte == 0x7f || (before == 0xc2 && byte < 0xa0); /* C0, DEL, C1 in UTF-8 */
-        buffer_append_byte(out, commands ? '?' : text.data[i]);
+        if (commands) {
+            buffer_append_byte(out, '?');
+        } else {
+            buffer_append_byte(out, text.data[i]);
+        }
     }
 }
 
