@@ -1,0 +1,117 @@
+// Several Redis servers that look after each other: sentinels with their primary, and a cluster.
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { Child } from './child.mjs';
+import { RedisClient, RedisServer, freePort, pairs } from './redis.mjs';
+import { until } from './wait.mjs';
+
+// ---- sentinels
+
+/** One sentinel, which watches `primary` (a port of 127.0.0.1) under the name "main". */
+export class Sentinel {
+  static async start(primary, { quorum = 2, password, primaryLogin } = {}) {
+    const sentinel = new Sentinel();
+    sentinel.folder = await mkdtemp(join(tmpdir(), 'identihook-'));
+    sentinel.port = await freePort();
+    const path = join(sentinel.folder, 'sentinel.conf'); // it writes into this file itself
+    const lines = [
+      `port ${sentinel.port}`,
+      'bind 127.0.0.1',
+      `dir ${sentinel.folder}`,
+      `sentinel monitor main 127.0.0.1 ${primary} ${quorum}`,
+      'sentinel down-after-milliseconds main 500',
+      'sentinel failover-timeout main 3000',
+      ...(password ? [`requirepass ${password}`, `sentinel sentinel-pass ${password}`] : []),
+      ...(primaryLogin ?? []),
+    ];
+    await writeFile(path, `${lines.join('\n')}\n`);
+    sentinel.child = new Child('redis-server', [path, '--sentinel']);
+    sentinel.password = password;
+    await until(() => sentinel.call('PING').catch(() => null), 'a sentinel to answer');
+    return sentinel;
+  }
+
+  async call(...words) {
+    const client = await RedisClient.connect({ host: '127.0.0.1', port: this.port });
+    try {
+      if (this.password) await client.call('AUTH', this.password);
+      return await client.call(...words);
+    } finally {
+      client.close();
+    }
+  }
+
+  async close() {
+    await this.child.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Three sentinels that know each other and the replica of `primary`. */
+export async function startSentinels(t, primary, options = {}) {
+  const sentinels = await Promise.all([0, 1, 2].map(() => Sentinel.start(primary, options)));
+  t.after(() => Promise.all(sentinels.map((sentinel) => sentinel.close())));
+  for (const sentinel of sentinels) {
+    await until(async () => {
+      const state = pairs(await sentinel.call('SENTINEL', 'MASTER', 'main'));
+      return state['num-other-sentinels'] === '2' && Number(state['num-slaves']) > 0;
+    }, 'the sentinels to know each other');
+  }
+  return sentinels;
+}
+
+// ---- clusters
+
+const SLOTS = 16384;
+
+/** Settings of a node; `port` is taken by its clients, its bus gets another. */
+export async function clusterSettings() {
+  return {
+    port: await freePort(),
+    'cluster-enabled': 'yes',
+    'cluster-port': await freePort(),
+    'cluster-node-timeout': 1000,
+    'cluster-replica-validity-factor': 0,
+    'cluster-require-full-coverage': 'no',
+  };
+}
+
+const nodeId = (node) => node.call('CLUSTER', 'MYID');
+
+const meet = (node, other) =>
+  node.call('CLUSTER', 'MEET', '127.0.0.1', other.settings.port, other.settings['cluster-port']);
+
+/**
+ * Makes a cluster in which `owner` (a RedisServer with clusterSettings()) serves the slot of `key`, two others serve the
+ * rest, and `replica` follows the owner: { slot, owner, others, replica }.
+ */
+export async function makeCluster(t, owner, key) {
+  const start = async () => RedisServer.start(await clusterSettings());
+  const [first, second, replica] = await Promise.all([start(), start(), start()]);
+  t.after(() => Promise.all([first, second, replica].map((node) => node.close())));
+  const slot = await owner.call('CLUSTER', 'KEYSLOT', key);
+  const [from, to] = [Math.max(0, slot - 2000), Math.min(SLOTS - 1, slot + 2000)];
+  await owner.call('CLUSTER', 'ADDSLOTSRANGE', from, to);
+  if (from > 0) await first.call('CLUSTER', 'ADDSLOTSRANGE', 0, from - 1);
+  if (to < SLOTS - 1) await second.call('CLUSTER', 'ADDSLOTSRANGE', to + 1, SLOTS - 1);
+  const nodes = [owner, first, second, replica];
+  for (const [i, node] of nodes.entries()) await node.call('CLUSTER', 'SET-CONFIG-EPOCH', i + 1);
+  for (const node of nodes.slice(1)) await meet(owner, node);
+  for (const node of nodes) await settled(node, nodes.length);
+  await replica.call('CLUSTER', 'REPLICATE', await nodeId(owner));
+  await until(async () => /master_link_status:up/.test(await replica.call('INFO', 'replication')), 'the replica to follow');
+  for (const node of nodes) {
+    await until(async () => /slave/.test(await node.call('CLUSTER', 'NODES')), 'all to know of the replica');
+  }
+  return { slot, owner, others: [first, second], replica, nodeId };
+}
+
+async function settled(node, count) {
+  await until(async () => {
+    const info = await node.call('CLUSTER', 'INFO');
+    return info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${count}`);
+  }, 'the cluster to settle');
+}
