@@ -4,7 +4,6 @@
 #include <glob.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,13 +69,15 @@ static pid_t start_server(void)
     return run_as_postgres("postgres", postgres);
 }
 
-/* It makes its socket when it can be asked. */
 static void wait_for_server(void)
 {
-    char path[64];
-    struct stat status;
-    (void)snprintf(path, sizeof(path), "%s/.s.PGSQL.5432", directory);
-    for (int i = 0; i < 2000 && stat(path, &status) < 0; i++) {
+    const char *const words[] = {"pg_isready", "-q", "-h", directory, NULL};
+    int status = 1;
+    for (int i = 0; i < 500 && status != 0; i++) {
+        pid_t child = run_as_postgres("pg_isready", words);
+        if (child < 0 || waitpid(child, &status, 0) < 0) {
+            return;
+        }
         (void)usleep(10000); /* a server that starts cannot be awaited in another way */
     }
 }
