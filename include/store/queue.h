@@ -42,6 +42,7 @@ struct queue_options {
     enum durability_setting durability; /* what is waited for before an event counts as put */
     unsigned replicas;                  /* DURABILITY_REPLICA: how many must have it; at least 1 */
     bool require_durable;               /* a Redis that is not judged DURABILITY_SOUND is not used */
+    bool tells_durability;              /* log how safe events are in Redis, when that is known or changes */
     size_t max_calls; /* events being put at once, and their bytes; also the other calls of the first connection */
     size_t max_bytes;
     size_t lanes; /* connections to put events through, 1 to QUEUE_LANES_MAXIMUM; 0 is 1 */

@@ -298,6 +298,7 @@ static int open_queue(struct reactor *reactor)
         .durability = reactor->options.ingests ? settings->durability : DURABILITY_MEMORY,
         .replicas = (unsigned)settings->durability_replicas,
         .require_durable = settings->require_durable != 0,
+        .tells_durability = true,
         .dedupe_window_ms = settings->dedupe_window_ms,
         .history_ms = settings->history_ms,
         .max_calls = share(settings, settings->max_in_flight),

@@ -74,7 +74,9 @@ static enum redis_trouble judge(struct queue *queue, const struct redis_facts *f
     }
     char reason[DURABILITY_REASON_SIZE];
     queue->durability = durability_judge(facts, reason);
-    tell_durability(facts, queue->durability, reason);
+    if (queue->options.tells_durability) {
+        tell_durability(facts, queue->durability, reason);
+    }
     if (!queue->options.require_durable || queue->durability == DURABILITY_SOUND) {
         return REDIS_FINE;
     }

@@ -17,8 +17,10 @@ describe('trimming', { concurrency: 8 }, () => {
     await Promise.all(all.map((event) => world.deliver(event)));
     for (const event of all) assert.equal((await world.outcome(event)).outcome, 'done');
     await until(async () => (await length(world, 'events')) === 0, 'the stream to be empty');
-    const names = async () => (await world.redis.call('KEYS', key('*'))).filter((name) => !/:(rate|trimmer)/.test(name));
-    await until(async () => (await names()).length === all.length + 2, 'the ledgers to go');
+    const names = async () => (await world.redis.call('KEYS', key('*'))).filter((name) => /evt_|vs_/.test(name));
+    const marks = all.map(({ id }) => key(`seen:${id}`)).sort();
+    await until(async () => (await names()).length === marks.length, 'the ledgers to go');
+    assert.deepEqual((await names()).sort(), marks);
     await until(async () => (await length(world, 'outcomes')) === 0, 'the outcomes to go');
     assert.equal((await world.deliver(all[0])).json.duplicate, true);
     await world.settle();
