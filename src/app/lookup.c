@@ -84,17 +84,20 @@ static void wake(struct lookup *lookup)
     }
 }
 
-/* The first one whose time has come: what is woken may end others. */
+/* Of those whose time has come the one with the oldest event: what Stripe shows for 48 hours only ends first there. One
+ * at a time: what is woken may end others. */
 static struct lookup *first_due(const struct lookups *lookups)
 {
+    struct lookup *first = NULL;
     LIST_EACH(&lookups->waiting, member, following)
     {
         struct lookup *lookup = LIST_OBJECT(member, struct lookup, link);
-        if (lookup->wake_at_ms <= uv_now(lookups->loop)) {
-            return lookup;
+        bool due = lookup->wake_at_ms <= uv_now(lookups->loop);
+        if (due && (!first || lookup->entry->created < first->entry->created)) {
+            first = lookup;
         }
     }
-    return NULL;
+    return first;
 }
 
 static void on_timer(uv_timer_t *timer)

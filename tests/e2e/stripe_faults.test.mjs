@@ -121,6 +121,23 @@ describe('when Stripe fails again and again', { concurrency: 8 }, () => {
     assert.equal(ends.filter(({ outcome }) => outcome === 'done').length, 20 - dead);
   });
 
+  test('of what waits, the oldest event goes first', async (t) => {
+    const world = await World.open(t, { settings: { ...broken, IDENTIHOOK_BREAKER_PAUSE: '3s' } });
+    world.stripe.fail({ status: 503, times: Infinity });
+    const now = Math.floor(Date.now() / 1000);
+    for (let i = 0; i < 3; i++) await world.deliver(world.pair('verified').event);
+    await until(async () => (await world.program.metric('breaker_open{service="stripe"}')) === 1, 'the breaker to open');
+    const ages = [50, 400, 100, 300, 200];
+    const waiting = ages.map((age) => world.pair('verified', {}, { created: now - age }));
+    for (const { event } of waiting) await world.deliver(event);
+    await until(async () => (await world.program.metric('events_in_process')) >= 5, 'all of them to wait');
+    world.stripe.recover();
+    for (const { event } of waiting) assert.equal((await world.outcome(event)).outcome, 'done');
+    const first = (session) => world.stripe.reads(session.id).find(({ fault }) => !fault).at;
+    const [, oldest] = waiting;
+    for (const { session } of waiting) assert.ok(first(oldest.session) <= first(session), 'the oldest one went first');
+  });
+
   test('it ends in order all the same, and hands back what waits', async (t) => {
     const world = await World.open(t, { settings: { ...broken, IDENTIHOOK_BREAKER_PAUSE: '1m' } });
     world.stripe.fail({ status: 500, times: Infinity });
