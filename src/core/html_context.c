@@ -11,7 +11,10 @@ static bool is_blank(char byte)
 
 static char lower(char byte)
 {
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+    if (byte >= 'A' && byte <= 'Z') {
+        return (char)(byte - 'A' + 'a');
+    }
+    return byte;
 }
 
 static bool is_letter(char byte)
@@ -137,7 +140,10 @@ static void follow_bare(struct html_context *context, char byte)
 /* `rest` begins with '<'. */
 static void follow_less_than(struct html_context *context, struct text rest)
 {
-    char next = rest.length > 1 ? rest.data[1] : '\0';
+    char next = '\0';
+    if (rest.length > 1) {
+        next = rest.data[1];
+    }
     if (text_starts_with(rest, TEXT("<!--"))) {
         context->state = HTML_IN_COMMENT;
     } else if (next == '!' || next == '?') {

@@ -1,6 +1,7 @@
 #include "core/mail_templates.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,7 +97,13 @@ bool mail_locale_is_one(struct text text)
 
 static char locale_byte(char byte)
 {
-    return byte == '_' ? '-' : byte >= 'A' && byte <= 'Z' ? (char)(byte - 'A' + 'a') : byte;
+    if (byte == '_') {
+        return '-';
+    }
+    if (byte >= 'A' && byte <= 'Z') {
+        return (char)(byte - 'A' + 'a');
+    }
+    return byte;
 }
 
 static bool is_same_locale(struct text a, struct text b)
@@ -241,14 +248,14 @@ static struct folder *folder_of(struct mail_templates *templates, const char *lo
     struct text name = text_of(locale);
     for (size_t i = 0; i < templates->count; i++) {
         if (is_same_locale(text_of(templates->folders[i].locale), name)) {
-            return strcmp(templates->folders[i].locale, locale) == 0 ? &templates->folders[i] : NULL;
+            return text_equal(text_of(templates->folders[i].locale), name) ? &templates->folders[i] : NULL;
         }
     }
     if (name.length > 0 && !mail_locale_is_one(name)) {
         return NULL;
     }
     struct folder *folder = &templates->folders[templates->count++];
-    memcpy(folder->locale, locale, name.length + 1);
+    (void)snprintf(folder->locale, sizeof(folder->locale), "%.*s", TEXT_ARGUMENTS(name));
     return folder;
 }
 

@@ -4,20 +4,16 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include <idn2.h>
-
-#include "base/library.h"
+#include "idn2_functions.h"
 
 #define LABEL_MAXIMUM 63   /* RFC 1035 section 2.3.4 */
 #define DOMAIN_MAXIMUM 253 /* as it is written, without the dot at the end */
 
-#define IDN2_FUNCTIONS(X) X(idn2_lookup_u8) X(idn2_free)
-
-static struct {
-    IDN2_FUNCTIONS(LIBRARY_POINTER)
-} functions;
+struct idn2_functions idn2_functions;
 
 static const char *const symbols[] = {IDN2_FUNCTIONS(LIBRARY_SYMBOL)};
+
+_Static_assert(sizeof(struct idn2_functions) == sizeof(symbols), "one pointer for each name");
 
 static const struct library library = {
     .name = "libidn2",
@@ -25,10 +21,8 @@ static const struct library library = {
     .packages = "libidn2-0",
     .symbols = symbols,
     .symbol_count = sizeof(symbols) / sizeof(symbols[0]),
-    .functions = &functions,
+    .functions = &idn2_functions,
 };
-
-_Static_assert(sizeof(functions) == sizeof(symbols), "one pointer for each name");
 
 int mail_domain_library_open(struct buffer *fault)
 {
@@ -67,12 +61,11 @@ static int write_address(char ascii[MAIL_ADDRESS_SIZE], struct text local, struc
 static int convert(struct text domain, char **converted)
 {
     char name[MAIL_ADDRESS_SIZE];
-    if (!functions.idn2_lookup_u8) {
+    if (!idn2_lookup_u8) {
         return -EINVAL;
     }
     (void)snprintf(name, sizeof(name), "%.*s", TEXT_ARGUMENTS(domain));
-    int status =
-        functions.idn2_lookup_u8((const uint8_t *)name, (uint8_t **)converted, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
+    int status = idn2_lookup_u8((const uint8_t *)name, (uint8_t **)converted, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL);
     return status == IDN2_OK ? 0 : status == IDN2_MALLOC ? -ENOMEM : -EINVAL;
 }
 
@@ -90,7 +83,7 @@ int mail_domain_to_ascii(struct text address, char ascii[MAIL_ADDRESS_SIZE])
     int status = convert(domain, &converted);
     if (status == 0) {
         status = write_address(ascii, local, text_of(converted));
-        functions.idn2_free(converted);
+        idn2_free(converted);
     }
     return status;
 }
