@@ -59,12 +59,19 @@ static void step_event(struct delivery *delivery, enum job_event event)
 
 static const struct action_list *actions_of(const struct delivery *delivery)
 {
+    static const struct action_list none = {0};
     static const struct action_list of_redaction = {.count = 1, .items = {ACTION_ERASE}};
-    if (delivery->entry->kind == EVENT_REDACTED) {
-        return &of_redaction;
-    }
     const struct settings *settings = delivery->worker->options.settings;
-    return delivery->entry->kind == EVENT_VERIFIED ? &settings->actions_verified : &settings->actions_requires_input;
+    switch (delivery->entry->kind) {
+    case EVENT_VERIFIED:
+        return &settings->actions_verified;
+    case EVENT_REQUIRES_INPUT:
+        return &settings->actions_requires_input;
+    case EVENT_REDACTED:
+        return &of_redaction;
+    default:
+        return &none;
+    }
 }
 
 /* ---- asking Redis: an answer that does not come is asked for again when Redis is back */
@@ -140,9 +147,8 @@ static bool holds(struct delivery *delivery, enum lease_outcome outcome)
 /* Whether this event sets anything off; or is at least to be known to those who ask for their status. */
 static bool acts(const struct delivery *delivery)
 {
-    bool noted = session_desk_is_wanted(delivery->worker->options.settings);
-    bool wanted = decision_is_needed(delivery->entry->kind) && (actions_of(delivery)->count > 0 || noted);
-    return wanted || delivery->entry->kind == EVENT_REDACTED;
+    bool noted = session_desk_is_wanted(delivery->worker->options.settings) && delivery->entry->kind != EVENT_CREATED;
+    return actions_of(delivery)->count > 0 || noted;
 }
 
 /* The first effect that is left and is paused; ACTIONS when there is none. */
@@ -228,7 +234,8 @@ static void act_on_session(struct delivery *delivery)
                            : delivery->ledger.skipped & bit ? JOB_EFFECT_SKIPPED
                                                             : JOB_EFFECT_TODO;
     }
-    if (delivery->session && decision_make(delivery->entry->kind, delivery->session) == DECISION_SUPERSEDED) {
+    if (delivery->session && decision_is_needed(delivery->entry->kind) &&
+        decision_make(delivery->entry->kind, delivery->session) == DECISION_SUPERSEDED) {
         input.event = JOB_SUPERSEDED;
     }
     step(delivery, &input);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 
-import { openBrowser, openPage, picture } from '../lib/browser.mjs';
+import { barriers, openBrowser, openPage, picture } from '../lib/browser.mjs';
 import { send } from '../lib/http_client.mjs';
 import { token } from '../lib/stripe_api.mjs';
 import { CLIENT_ERRORS, StripePages } from '../lib/stripe_pages.mjs';
@@ -67,11 +67,13 @@ describe('the page with the button', { concurrency: 2 }, () => {
     await page.waitForURL(`${base}/verify/submitted`);
     await shows(title, 'We are checking');
     await picture(page, 'submitted-phone');
+    assert.deepEqual(await barriers(page), []);
     const [session] = world.stripe.sessions;
     assert.equal(session.status, 'processing');
     await stripe.conclude(session.id);
     await shows(title, 'Your identity is confirmed');
     await picture(page, 'confirmed-phone');
+    assert.deepEqual(await barriers(page), []);
     assert.equal(await page.title(), 'Your identity is confirmed – Example Shop');
     await page.goto(`${base}/verify`);
     await page.waitForURL(`${base}/verify/submitted`); // nothing more is to be done there
@@ -90,6 +92,7 @@ describe('the page with the button', { concurrency: 2 }, () => {
       assert.equal(await button.innerText(), 'Try again');
       assert.equal(await page.locator('iframe').count(), 0);
       if (code === 'device_unsupported') await picture(page, 'error-phone');
+      if (code === 'device_unsupported') assert.deepEqual(await barriers(page), []);
     }
     await button.click();
     await choose('under_supported_age');
@@ -248,6 +251,7 @@ describe('the confirmation page', { concurrency: 2 }, () => {
     await stripe.conclude(world.stripe.sessions[0].id);
     await shows(title, 'We could not confirm your identity');
     await picture(page, 'failed-phone');
+    assert.deepEqual(await barriers(page), []);
     await page.getByRole('link', { name: 'Try again' }).click();
     await page.waitForURL(`${base}/verify`);
     await shows(page.getByRole('alert'), 'The last check could not confirm your identity');
@@ -296,6 +300,7 @@ describe('the pages', { concurrency: 4 }, () => {
         const [paper] = await page.evaluate(() => [getComputedStyle(document.querySelector('main')).backgroundColor]);
         assert.equal(paper === 'rgb(255, 255, 255)', colorScheme === 'light');
         await picture(page, `verify-${device}-${colorScheme}`);
+        assert.deepEqual(await barriers(page), [], `${device}, ${colorScheme}`);
       }
     }
   });

@@ -392,6 +392,39 @@ describe('when Stripe or Redis fails', { concurrency: 4 }, () => {
     });
   }
 
+  test('the process is killed before Stripe answers: the next one finds the session that was made', async (t) => {
+    const { world, ask } = await open(t, { settings: { IDENTIHOOK_SESSION_TIMEOUT: '500ms' } });
+    world.stripe.fail({ late: true, hang: true, when: ({ method }) => method === 'POST' });
+    const lost = ask().catch(() => {});
+    await until(() => world.stripe.sessions.length === 1, 'Stripe to have made it');
+    await world.program.kill();
+    await lost;
+    await world.start();
+    const answer = await until(async () => {
+      const one = await ask();
+      return one.status === 200 ? one : (assert.deepEqual(codeOf(one), [503, 'session_busy']), null);
+    }, 'the claim of the dead process to run out');
+    assert.equal(answer.json.id, world.stripe.sessions[0].id);
+    assert.equal(world.stripe.sessions.length, 1);
+  });
+
+  test('Redis goes away while Stripe makes the session: it is found again', async (t) => {
+    const { world, ask } = await open(t, { settings: { IDENTIHOOK_SESSION_TIMEOUT: '500ms' } });
+    const release = world.stripe.hold(({ method }) => method === 'POST');
+    const answer = ask();
+    await world.stripe.requests.first(({ method }) => method === 'POST');
+    await world.redis.stop();
+    release();
+    assert.deepEqual(codeOf(await answer), [503, 'records_unavailable']);
+    await world.redis.start();
+    const again = await until(async () => {
+      const one = await ask();
+      return one.status === 200 && one;
+    }, 'the claim to run out');
+    assert.equal(again.json.id, world.stripe.sessions[0].id);
+    assert.equal(world.stripe.sessions.length, 1);
+  });
+
   test('a fault that passes is not noticed, and sent again with the same key', async (t) => {
     const { world, ask, creations } = await open(t);
     world.stripe.fail({ status: 409 });
@@ -530,5 +563,18 @@ describe('the status', { concurrency: 4 }, () => {
     const { id } = (await ask()).json;
     await world.carry(conclude(world, id, { status: 'verified' }));
     assert.equal((await status()).json.status, 'verified');
+  });
+
+  test('follows processing and canceled, too, where these events are selected', async (t) => {
+    const { world, ask, status } = await open(t, {
+      settings: { IDENTIHOOK_EVENTS: 'processing,verified,requires_input,canceled' },
+    });
+    const { id } = (await ask()).json;
+    for (const state of ['processing', 'canceled']) {
+      world.stripe.change(id, { status: state });
+      const outcome = await world.carry(composeEvent(state, { session: id }));
+      assert.deepEqual([outcome.outcome, outcome.status], ['done', state]);
+      assert.equal((await status()).json.status, state);
+    }
   });
 });

@@ -1,9 +1,12 @@
 // A real browser: Debian's Chromium, without a window.
 
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 import { chromium } from 'playwright-core';
 
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const PATH = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 /** To be closed. */
@@ -25,6 +28,13 @@ export async function openPage(t, browser, options = {}) {
   });
   page.on('pageerror', (error) => complaints.push(String(error)));
   return { context, page, complaints };
+}
+
+/** What the page does against the guidelines for accessibility (WCAG 2.2 AA and good practice), as axe sees it. */
+export async function barriers(page) {
+  await page.evaluate(AXE); // not as a script in the page, which its policy would forbid
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`));
 }
 
 /** A picture of the page, where SCREENSHOTS names a folder: for people to look at. */
