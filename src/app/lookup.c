@@ -84,8 +84,7 @@ static void wake(struct lookup *lookup)
     }
 }
 
-/* Of those whose time has come the one with the oldest event: what Stripe shows for 48 hours only ends first there. One
- * at a time: what is woken may end others. */
+/* Of those whose time has come the one with the oldest event: what Stripe shows for 48 hours only ends first there. */
 static struct lookup *first_due(const struct lookups *lookups)
 {
     struct lookup *first = NULL;
@@ -103,11 +102,11 @@ static struct lookup *first_due(const struct lookups *lookups)
 static void on_timer(uv_timer_t *timer)
 {
     struct lookups *lookups = timer->data;
-    struct lookup *lookup;
-    while ((lookup = first_due(lookups)) != NULL) {
+    struct lookup *lookup = first_due(lookups);
+    if (lookup) {
         wake(lookup);
     }
-    wind(lookups);
+    wind(lookups); /* for the next one, at once where it is due, too */
 }
 
 /* ---- the breaker */
@@ -121,6 +120,9 @@ static void wake_held(struct lookups *lookups)
     }
     wind(lookups);
 }
+
+/* For a lookup that was given up. */
+static const struct api_verdict nothing = {.reason = ""};
 
 static void tell_change(struct lookups *lookups, const struct api_verdict *verdict)
 {
@@ -137,7 +139,6 @@ static void tell_change(struct lookups *lookups, const struct api_verdict *verdi
     }
 }
 
-/* `verdict` may be NULL when nothing is known. */
 static void tell(struct lookup *lookup, enum breaker_news news, const struct api_verdict *verdict)
 {
     struct lookups *lookups = lookup->owner;
@@ -235,7 +236,7 @@ static int begin(struct lookup *lookup)
                            lookups->options.settings->stripe_rate);
     if (status < 0) {
         lookup->state = LOOKUP_IDLE;
-        tell(lookup, BREAKER_UNKNOWN, NULL);
+        tell(lookup, BREAKER_UNKNOWN, &nothing);
     }
     return status;
 }
@@ -244,7 +245,7 @@ static void on_rate(struct rate_call *call, int64_t wait_ms)
 {
     struct lookup *lookup = CONTAINER_OF(call, struct lookup, rate_call);
     if (wait_ms < 0) {
-        tell(lookup, BREAKER_UNKNOWN, NULL);
+        tell(lookup, BREAKER_UNKNOWN, &nothing);
         end(lookup, &(struct lookup_result){.outcome = LOOKUP_UNASKED});
     } else if (wait_ms == 0) {
         fetch_session(lookup);
@@ -431,7 +432,7 @@ bool lookup_cancel(struct lookup *lookup)
         lookup->fetch = NULL;
     }
     if (lookup->probes) {
-        tell(lookup, BREAKER_UNKNOWN, NULL);
+        tell(lookup, BREAKER_UNKNOWN, &nothing);
     }
     return true;
 }
