@@ -14,7 +14,7 @@
 enum search_stream { SEARCH_EVENTS, SEARCH_OUTCOMES, SEARCH_DEAD, SEARCH_ACTS, SEARCH_STREAMS };
 
 #define SEARCH_MATCHES_MAXIMUM 4
-#define SEARCH_LOOK_MAXIMUM 1000 /* entries of one page: Redis does nothing else meanwhile, for a few ms */
+#define SEARCH_LOOK_MAXIMUM 1000 /* entries of one page: Redis does nothing else meanwhile, for 25 ms or so */
 
 struct search_match {
     const char *field;

@@ -76,7 +76,7 @@ const char *errand_trouble(const struct errand *errand)
 int errand_open(struct errand *errand, const struct settings *settings, const char *name)
 {
     if (settings->log_level == LOG_INFO) {
-        log_configure(settings->log_format, LOG_WARN); /* what a server reports is no message of a command */
+        log_configure(settings->log_format, LOG_ERROR); /* what a server reports is no message of a command */
     }
     if (errand_begin(errand, settings->enqueue_timeout_ms) < 0) {
         (void)fputs("identihook: no event loop can be had: out of memory or files\n", stderr);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LOOK_AT_ONCE 500
+#define LOOK_AT_ONCE 100 /* 2 to 3 ms of Redis's time, in which it serves nobody else */
 
 static void on_page(struct search_call *call, const struct search_page *page)
 {

@@ -262,14 +262,11 @@ int inbox_due(struct inbox *inbox, size_t count)
     const struct keys *keys = queue_keys(inbox->queue);
     char limit[24];
     (void)snprintf(limit, sizeof(limit), "%zu", count);
-    struct text arguments[] = {text_of(keys->events),
-                               text_of(keys->retry),
-                               text_of(keys->attempts),
-                               TEXT(KEYS_GROUP),
-                               text_of(inbox->options.consumer),
+    struct text arguments[] = {text_of(keys->events), text_of(keys->retry), text_of(keys->attempts),
+                               text_of(keys->held),   TEXT(KEYS_GROUP),     text_of(inbox->options.consumer),
                                text_of(limit)};
     inbox->due.call.callback = on_due;
-    return start(&inbox->due, redis_script_call(queue_redis(inbox->queue), &inbox->due.call, &script_due, 3,
+    return start(&inbox->due, redis_script_call(queue_redis(inbox->queue), &inbox->due.call, &script_due, 4,
                                                 ARRAY_LENGTH(arguments), arguments));
 }
 

@@ -93,6 +93,25 @@ describe('a paused effect', { concurrency: 8 }, () => {
     assert.equal((await world.outcome(event)).outcome, 'done');
   });
 
+  test('goes on by itself should the pause be lost, and waits on while it stands', async (t) => {
+    const world = await World.open(t, { settings: one });
+    await act(world, 'pause', 'email');
+    await paused(world, 'email');
+    const { event, session } = world.pair('verified');
+    await world.deliver(event);
+    await until(async () => (await heldCount(world)) === 1, 'the event to be held');
+    const [id] = await world.redis.call('ZRANGE', key('held'), 0, -1);
+    const letTimePass = () => world.redis.call('ZADD', key('retry'), 'XX', 0, id);
+    await letTimePass();
+    await until(async () => (await heldCount(world)) === 2, 'the event to be held again');
+    assert.equal(world.mailsTo(session).length, 0);
+    await world.redis.call('DEL', key('control'));
+    await paused(world);
+    await letTimePass();
+    assert.equal((await world.outcome(event)).outcome, 'done');
+    assert.equal(await world.redis.call('EXISTS', key('held')), 0);
+  });
+
   test('releases many events, each once', async (t) => {
     const world = await World.open(t, { settings: { ...one, IDENTIHOOK_CONCURRENCY: '200' }, onboarding: false });
     await act(world, 'pause', 'email');

@@ -1,5 +1,5 @@
 -- Takes events whose retry is due: out of the schedule and into this consumer's pending list.
--- KEYS: events, retry, attempts. ARGV: group, consumer, count.
+-- KEYS: events, retry, attempts, held. ARGV: group, consumer, count.
 -- { ms until the next is due (-1: none), entry ... }; an entry is { id, { field, value ... } }.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -7,6 +7,7 @@ local result = { -1 }
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[3])) do
     local claimed = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'FORCE', 'RETRYCOUNT', 1)
     redis.call('ZREM', KEYS[2], id)
+    redis.call('ZREM', KEYS[4], id)
     if claimed[1] and claimed[1][2] then
         result[#result + 1] = claimed[1]
     else -- somebody deleted the entry from the stream: nothing is left to try

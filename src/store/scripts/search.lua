@@ -22,7 +22,8 @@ for number, entry in ipairs(entries) do
     end
     result[2] = number
     if #result - 2 >= tonumber(ARGV[5]) or number == tonumber(ARGV[4]) then
-        result[1] = '(' .. id
+        local more = #redis.call(ARGV[1], KEYS[1], '(' .. id, ARGV[3], 'COUNT', 1) > 0
+        result[1] = more and '(' .. id or ''
         break
     end
 end
