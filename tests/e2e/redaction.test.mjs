@@ -126,6 +126,8 @@ describe('redaction', { concurrency: 3 }, () => {
       'of the outcomes that of the redaction stays',
     );
     assert.equal(await world.redis.call('ZCARD', key('retry')), 0);
+    const [pending] = await world.redis.call('XPENDING', key('events'), 'others');
+    assert.equal(pending, 0, 'nor does an erased entry hold up another group');
   });
 
   test('a user who was given the session here is free of it', async (t) => {
@@ -233,6 +235,9 @@ describe('identihook redact', { concurrency: 3 }, () => {
     const [act] = await world.redis.entries(key('acts'));
     assert.deepEqual([act.act, act.session, act.reason], ['redact', session.id, 'ticket 7']);
     assert.match(act.by, /.@./);
+
+    const { stdout: explained } = await world.run(['explain', session.id]);
+    assert.match(explained, /redact.*ticket 7/);
 
     const again = await world.run(['redact', session.id, '--yes']);
     assert.equal(again.code, 0);
