@@ -11,7 +11,9 @@
 
 struct reading {
     struct examination *examination;
+    enum api_subject subject;
     bool answered;
+    bool fine;
 };
 
 /* ---- the answer */
@@ -39,13 +41,42 @@ static void check_clock(struct examination *examination, struct text date)
     }
 }
 
+static void tell_session(struct examination *examination, const struct fetch_result *result,
+                         const struct api_verdict *verdict)
+{
+    if (verdict->outcome == API_OK) {
+        examination_tell(examination, HEALTH_OK, "stripe", "", "the key may read verification sessions, in %s mode",
+                         api_key_is_live(secret_reveal(&examination->settings->stripe_key)) ? "live" : "test");
+    } else if (result->status == 0) {
+        examination_tell(examination, HEALTH_BROKEN, "stripe", "check the network, STRIPE_API_BASE and certificates",
+                         "%s cannot be asked: %s", examination->settings->stripe_api_base, result->fault_text);
+    } else {
+        examination_tell(examination, HEALTH_BROKEN, "stripe", "", "%d: %s", result->status, verdict->error);
+    }
+    if (result->date.length > 0) {
+        check_clock(examination, result->date);
+    }
+}
+
+/* Without the list everything goes on, but for what never came. */
+static void tell_events(struct examination *examination, const struct api_verdict *verdict)
+{
+    if (verdict->outcome == API_OK) {
+        examination_tell(examination, HEALTH_OK, "stripe events", "",
+                         "the key may list events, so that what never came can be found");
+    } else {
+        examination_tell(examination, HEALTH_WARNING, "stripe events", "", "what never came cannot be found: %s",
+                         verdict->error);
+    }
+}
+
 static void on_read(void *context, const struct fetch_result *result)
 {
     struct reading *reading = context;
     struct examination *examination = reading->examination;
     bool live = api_key_is_live(secret_reveal(&examination->settings->stripe_key));
     struct api_reply reply = {
-        .subject = API_SESSION,
+        .subject = reading->subject,
         .key_is_live = live,
         .event_is_live = live,
         .status = result->status,
@@ -57,17 +88,11 @@ static void on_read(void *context, const struct fetch_result *result)
     struct api_verdict verdict;
     reading->answered = true;
     api_judge(&reply, &verdict);
-    if (verdict.outcome == API_OK) {
-        examination_tell(examination, HEALTH_OK, "stripe", "", "the key may read verification sessions, in %s mode",
-                         live ? "live" : "test");
-    } else if (result->status == 0) {
-        examination_tell(examination, HEALTH_BROKEN, "stripe", "check the network, STRIPE_API_BASE and certificates",
-                         "%s cannot be asked: %s", examination->settings->stripe_api_base, result->fault_text);
+    reading->fine = verdict.outcome == API_OK;
+    if (reading->subject == API_SESSION) {
+        tell_session(examination, result, &verdict);
     } else {
-        examination_tell(examination, HEALTH_BROKEN, "stripe", "", "%d: %s", result->status, verdict.error);
-    }
-    if (result->date.length > 0) {
-        check_clock(examination, result->date);
+        tell_events(examination, &verdict);
     }
 }
 
@@ -78,14 +103,26 @@ static void on_closed(void *context)
     *(bool *)context = true;
 }
 
-static void ask(struct examination *examination, struct fetcher *fetcher)
+/* One read of each kind that workers make. */
+static void write_url(const struct settings *settings, enum api_subject subject, struct buffer *url)
+{
+    if (subject == API_SESSION) {
+        buffer_append_format(url, "%s/v1/identity/verification_sessions?limit=1", settings->stripe_api_base);
+    } else {
+        struct api_events_query query = {.kinds = settings->events, .created_from = clock_wall_seconds()};
+        api_events_url(text_of(settings->stripe_api_base), &query, url);
+    }
+}
+
+/* True: the key may. */
+static bool ask(struct examination *examination, struct fetcher *fetcher, enum api_subject subject)
 {
     const struct settings *settings = examination->settings;
-    struct reading reading = {.examination = examination};
+    struct reading reading = {.examination = examination, .subject = subject};
     struct buffer url = {0};
     struct buffer version = {0};
     struct fetch *fetch;
-    buffer_append_format(&url, "%s/v1/identity/verification_sessions?limit=1", settings->stripe_api_base);
+    write_url(settings, subject, &url);
     buffer_append_format(&version, "Stripe-Version: %s", settings->stripe_api_version);
     struct fetch_request request = {
         .url = url.data,
@@ -101,6 +138,7 @@ static void ask(struct examination *examination, struct fetcher *fetcher)
     }
     buffer_free(&url);
     buffer_free(&version);
+    return reading.fine;
 }
 
 static void check_access(struct examination *examination)
@@ -112,7 +150,9 @@ static void check_access(struct examination *examination)
     if (fetcher_create(&examination->errand.loop, &options, &fetcher) < 0) {
         return;
     }
-    ask(examination, fetcher);
+    if (ask(examination, fetcher, API_SESSION) && examination->settings->reconcile_every_ms > 0) {
+        (void)ask(examination, fetcher, API_EVENTS);
+    }
     fetcher_close(fetcher, on_closed, &closed);
     (void)errand_await(&examination->errand, 1000, &closed);
 }
@@ -140,11 +180,7 @@ static void check_mode(struct examination *examination, bool live)
 
 static void check_kind(struct examination *examination, struct text key)
 {
-    bool sensitive = false;
-    for (enum verified_output output = 0; output < OUTPUTS; output++) {
-        sensitive = sensitive ||
-                    (examination->settings->verified_outputs & (1u << output) && verified_output_is_sensitive(output));
-    }
+    bool sensitive = session_has_sensitive(examination->settings->verified_outputs);
     if (text_starts_with(key, TEXT("rk_"))) {
         examination_tell(examination, HEALTH_OK, "stripe key", "", "restricted, as it should be");
     } else if (sensitive) {

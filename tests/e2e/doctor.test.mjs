@@ -76,6 +76,12 @@ describe('doctor', { concurrency: 8 }, () => {
     assert.deepEqual([plain.of('stripe').state, plain.of('stripe key').state], ['ok', 'warning']);
     const sensitive = await examine(world, { STRIPE_SECRET_KEY: secret, IDENTIHOOK_VERIFIED_OUTPUTS: 'dob' });
     assert.deepEqual([sensitive.code, sensitive.of('stripe key').state], [1, 'broken']);
+    const listing = { IDENTIHOOK_RECONCILE_EVERY: '1h' };
+    assert.equal((await examine(world, listing)).of('stripe events').state, 'ok');
+    const deaf = world.stripe.addKey('rk_test_deaf000000000000000000000', { events: false });
+    const { code, of } = await examine(world, { ...listing, STRIPE_SECRET_KEY: deaf });
+    assert.deepEqual([code, of('stripe').state, of('stripe events').state], [0, 'ok', 'warning']);
+    assert.match(of('stripe events').found, /Read on Events/);
     assert.equal((await examine(world, { IDENTIHOOK_LIVEMODE: 'live' })).of('stripe mode').state, 'broken');
     assert.equal((await examine(world, { IDENTIHOOK_LIVEMODE: 'test' })).of('stripe mode').state, 'ok');
   });
