@@ -12,6 +12,9 @@
 #define CLOCK_WARNING_MS 2000
 #define MEMORY_WARNING_PERCENT 80
 #define VERSION_OLDEST 60200
+#define RIGHTS_FIX                                                                                                     \
+    "ACL SETUSER its user ~{NAMESPACE}:* -@all +@stream +@hash +@sortedset +@string +@keyspace +@scripting "           \
+    "+@connection +time +wait -@dangerous +info +config|get"
 
 /* ---- asking */
 
@@ -145,11 +148,9 @@ static void check_rights(struct examination *examination)
     bool told = await(examination, &asking, question_ask_rights(examination->errand.queue, &asking.question));
     struct text faults = buffer_text(&asking.answer);
     if (!told) {
-        examination_tell(examination, HEALTH_BROKEN, "redis rights",
-                         "its user needs ~{NAMESPACE}:* and +@all -@admin -@dangerous, with +info", "%s", asking.error);
+        examination_tell(examination, HEALTH_BROKEN, "redis rights", RIGHTS_FIX, "%s", asking.error);
     } else if (faults.length > 0) {
-        examination_tell(examination, HEALTH_BROKEN, "redis rights",
-                         "its user needs ~{NAMESPACE}:* and +@all -@admin -@dangerous, with +info", "%.*s",
+        examination_tell(examination, HEALTH_BROKEN, "redis rights", RIGHTS_FIX, "%.*s",
                          faults.length < 300 ? (int)faults.length : 300, faults.data);
     } else {
         examination_tell(examination, HEALTH_OK, "redis rights", "", "every command that is needed is allowed");
@@ -180,6 +181,23 @@ static void check_group(struct examination *examination, const struct backlog *b
     } else {
         examination_tell(examination, HEALTH_OK, "consumer group", "", "%" PRId64 " consumers, %" PRId64 " in process",
                          ours->consumers, ours->pending);
+    }
+}
+
+/* Nothing that a group has not acknowledged is taken out of the stream. */
+static void check_stalled(struct examination *examination, const struct backlog *backlog)
+{
+    int64_t patience = (int64_t)examination->settings->group_stalled_ms;
+    for (size_t i = 0; i < backlog->group_count; i++) {
+        const struct backlog_group *group = &backlog->groups[i];
+        int64_t unread = group->oldest_unread_ms;
+        int64_t oldest = unread > group->oldest_pending_ms ? unread : group->oldest_pending_ms;
+        if (oldest > patience) {
+            examination_tell(examination, HEALTH_WARNING, "stalled group",
+                             "mend its reader, or destroy the group: until then the stream grows",
+                             "%.*s has not acknowledged an event for %" PRId64 " s", TEXT_ARGUMENTS(group->name),
+                             oldest / 1000);
+        }
     }
 }
 
@@ -221,6 +239,7 @@ static void on_backlog(struct backlog_call *call, const struct backlog *backlog,
     }
     check_clock(looking->examination, backlog->now_ms);
     check_group(looking->examination, backlog);
+    check_stalled(looking->examination, backlog);
     check_dead(looking->examination, backlog);
 }
 

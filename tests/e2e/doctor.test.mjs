@@ -1,7 +1,7 @@
 // The doctor: a finding for each setting and dependency, with what to do.
 
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
@@ -125,6 +125,34 @@ describe('doctor', { concurrency: 8 }, () => {
     assert.equal((await examine(world)).of('redis durability').state, 'warning');
     const required = await examine(world, { IDENTIHOOK_REQUIRE_DURABLE: '1' });
     assert.deepEqual([required.code, required.of('redis durability').state], [1, 'broken']);
+  });
+
+  test('is content with the rights that it names itself, and tries every command that the scripts call', async (t) => {
+    const world = await World.open(t, { start: false });
+    const rights =
+      '+@stream +@hash +@sortedset +@string +@keyspace +@scripting +@connection +time +wait -@dangerous +info +config|get';
+    await world.redis.call('ACL', 'SETUSER', 'least', 'on', '>pw', `~${key('*')}`, '-@all', ...rights.split(' '));
+    const { of } = await examine(world, { REDIS_URL: `unix://least:pw@${world.redis.socket}` });
+    for (const check of ['redis', 'redis version', 'redis durability', 'redis rights'])
+      assert.equal(of(check).state, 'ok', JSON.stringify(of(check)));
+    const manual = await readFile(new URL('../../deploy/README.md', import.meta.url), 'utf8');
+    assert.ok(manual.includes(rights), 'deploy/README.md names other rights');
+
+    const folder = new URL('../../src/store/scripts/', import.meta.url);
+    const files = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.lua'));
+    const sources = await Promise.all(files.map((name) => readFile(new URL(name, folder), 'utf8')));
+    const called = new Set(sources.flatMap((source) => [...source.matchAll(/redis\.p?call\('([A-Z]+)'/g)].map(([, name]) => name)));
+    const tried = await readFile(new URL('rights.lua', folder), 'utf8');
+    for (const name of called) assert.ok(tried.includes(`try('${name}'`), `rights.lua does not try ${name}`);
+  });
+
+  test('tells a group of another service that stopped reading', async (t) => {
+    const world = await World.open(t, { start: false });
+    await world.redis.call('XADD', key('events'), '1000-0', 'event', 'evt_old');
+    await world.redis.call('XGROUP', 'CREATE', key('events'), 'crm', '0');
+    const { of } = await examine(world);
+    assert.equal(of('stalled group').state, 'warning');
+    assert.match(of('stalled group').found, /^crm has not acknowledged/);
   });
 
   test('logs in to the mail server, over TLS where that is asked for, and sends nothing', async (t) => {
