@@ -61,13 +61,16 @@ static int digit_of(char byte)
                                         : -1;
 }
 
-/* Decodes in place what form encoding wrote as %XX and '+'. False: it is none. */
+/* Decodes what form encoding wrote as %XX and '+' into `decoded`, which has room for all of it and a NUL. False: it is
+ * none, or has a NUL in it. */
 static bool decode(struct text text, char *decoded, size_t *length)
 {
     size_t used = 0;
     for (size_t i = 0; i < text.length; i++) {
-        char byte = text.data[i] == '+' ? ' ' : text.data[i];
-        if (byte == '%') {
+        char byte = text.data[i];
+        if (byte == '+') {
+            byte = ' ';
+        } else if (byte == '%') {
             int high = i + 1 < text.length ? digit_of(text.data[i + 1]) : -1;
             int low = i + 2 < text.length ? digit_of(text.data[i + 2]) : -1;
             if (high < 0 || low < 0) {
