@@ -9,6 +9,7 @@ install(FILES deploy/systemd/identihook.sysusers DESTINATION lib/sysusers.d RENA
 install(FILES deploy/systemd/identihook.env DESTINATION /etc/identihook PERMISSIONS OWNER_READ OWNER_WRITE)
 install(FILES README.md DESTINATION share/doc/identihook)
 install(FILES deploy/README.md DESTINATION share/doc/identihook/deploy)
+install(DIRECTORY deploy/downstream DESTINATION share/doc/identihook/deploy)
 install(FILES LICENSE DESTINATION share/doc/identihook RENAME copyright)
 
 set(CPACK_GENERATOR DEB)
