@@ -14,6 +14,7 @@
 #include "store/lease.h"
 #include "store/rate.h"
 #include "store/trim.h"
+#include "store/watermark.h"
 
 /*
  * The store against a real Redis of its own, on a unix socket. Everything runs in the test's own process: one loop,
@@ -1457,6 +1458,135 @@ START_TEST(the_rate_gives_each_caller_its_own_moment)
 }
 END_TEST
 
+static long long simple_answer;
+static bool simply_answered;
+
+static void on_simple(struct redis_call *call, const redisReply *reply)
+{
+    (void)call;
+    ck_assert_ptr_nonnull(reply);
+    ck_assert_int_eq(reply->type, REDIS_REPLY_INTEGER);
+    simple_answer = reply->integer;
+    simply_answered = true;
+}
+
+/* So many at once: the first one's moment, and the time between that and the last one's. */
+static int64_t take_paces(size_t count, int64_t *between)
+{
+    struct pace paces[16];
+    for (size_t i = 0; i < count; i++) {
+        paces[i] = (struct pace){.call.callback = on_pace};
+        ck_assert_int_eq(rate_take(queue, &paces[i].call, false, 100 * 60), 0);
+    }
+    TURN_UNTIL(paces[count - 1].ended);
+    *between = paces[count - 1].wait_ms - paces[0].wait_ms;
+    return paces[0].wait_ms;
+}
+
+static long long slow_down(uint64_t pause_ms)
+{
+    struct redis_call call = {.callback = on_simple};
+    simply_answered = false;
+    ck_assert_int_eq(rate_slow(queue, &call, false, pause_ms), 0);
+    TURN_UNTIL(simply_answered);
+    return simple_answer;
+}
+
+START_TEST(a_rate_that_was_refused_is_halved_for_all_and_they_pause)
+{
+    int64_t between;
+    ck_assert_int_eq(take_paces(1, &between), 0);
+    ck_assert_int_eq(slow_down(500), 2);
+    ck_assert_int_eq(slow_down(0), 2); /* what is said within a second is said once */
+    int64_t first = take_paces(11, &between);
+    ck_assert_int_gt(first, 200);
+    ck_assert_int_le(first, 500);
+    ck_assert_int_ge(between, 150); /* 10 times 20 ms, and no more 10 */
+    ck_assert_int_eq(ask("PEXPIRE {test}:slow:test 50000"), 1);
+    ck_assert_int_eq(slow_down(0), 4);
+    ck_assert_int_eq(ask("EXISTS {test}:slow:live"), 0);
+}
+END_TEST
+
+START_TEST(an_event_can_be_asked_for_without_being_put_in)
+{
+    struct redis_call call = {.callback = on_simple};
+    ck_assert_int_eq(ask("SET {test}:seen:evt_1 1"), 2);
+    for (int i = 0; i < 2; i++) {
+        simply_answered = false;
+        ck_assert_int_eq(queue_ask(queue, &call, i == 0 ? TEXT("evt_1") : TEXT("evt_2")), 0);
+        TURN_UNTIL(simply_answered);
+        ck_assert_int_eq(simple_answer, i == 0);
+    }
+    ck_assert_int_eq(ask("EXISTS {test}:seen:evt_2"), 0);
+}
+END_TEST
+
+static enum watermark_outcome marked;
+static bool mark_answered;
+
+static void on_mark(struct watermark_call *call, enum watermark_outcome outcome)
+{
+    (void)call;
+    marked = outcome;
+    mark_answered = true;
+}
+
+static struct watermark_call begin_run(const char *holder, uint64_t rest_ms)
+{
+    struct watermark_call call = {.callback = on_mark};
+    mark_answered = false;
+    ck_assert_int_eq(watermark_begin(queue, &call, holder, 60000, rest_ms), 0);
+    TURN_UNTIL(mark_answered);
+    return call;
+}
+
+static enum watermark_outcome end_run(const char *holder, int64_t through)
+{
+    struct watermark_call call = {.callback = on_mark};
+    mark_answered = false;
+    ck_assert_int_eq(watermark_end(queue, &call, holder, through), 0);
+    TURN_UNTIL(mark_answered);
+    return marked;
+}
+
+START_TEST(one_at_a_time_goes_through_the_list_and_the_next_begins_where_it_ended)
+{
+    ck_assert_int_eq(begin_run("one", 1000).through, -1);
+    ck_assert_int_eq(marked, WATERMARK_OURS);
+    struct watermark_call other = begin_run("other", 0);
+    ck_assert_int_eq(marked, WATERMARK_NOT_NOW);
+    ck_assert_uint_gt(other.wait_ms, 50000);
+    ck_assert_int_eq(end_run("other", 5), WATERMARK_NOT_NOW);
+    ck_assert_int_eq(end_run("one", 1793268000), WATERMARK_OURS);
+    other = begin_run("other", 10000); /* it was done lately */
+    ck_assert_int_eq(marked, WATERMARK_NOT_NOW);
+    ck_assert_uint_le(other.wait_ms, 10000);
+    ck_assert_int_eq(other.through, 1793268000);
+    ck_assert_int_eq(begin_run("other", 0).through, 1793268000);
+    ck_assert_int_eq(marked, WATERMARK_OURS);
+    ck_assert_int_eq(end_run("other", 1793260000), WATERMARK_OURS);
+    ck_assert_int_eq(begin_run("one", 0).through, 1793268000); /* never back */
+}
+END_TEST
+
+START_TEST(who_has_fallen_silent_makes_room_and_who_has_lost_it_is_told)
+{
+    (void)begin_run("one", 0);
+    ck_assert_int_eq(ask("HSET {test}:reconcile until 1"), 0); /* its time is over */
+    (void)begin_run("other", 0);
+    ck_assert_int_eq(marked, WATERMARK_OURS);
+    struct watermark_call call = {.callback = on_mark};
+    mark_answered = false;
+    ck_assert_int_eq(watermark_keep(queue, &call, "one", 60000), 0);
+    TURN_UNTIL(mark_answered);
+    ck_assert_int_eq(marked, WATERMARK_NOT_NOW);
+    ck_assert_int_eq(ask("DEL {test}:reconcile"), 1); /* redis has lost its data */
+    ck_assert_int_eq(end_run("other", 1), WATERMARK_NOT_NOW);
+    ck_assert_int_eq(ask("EXISTS {test}:reconcile"), 0);
+}
+END_TEST
+
 static void fill(TCase *tests)
 {
     tcase_add_checked_fixture(tests, set_up, tear_down);
@@ -1504,6 +1634,10 @@ static void fill(TCase *tests)
     tcase_add_test(tests, one_of_the_fleet_trims_until_it_is_gone);
     tcase_add_test(tests, consumers_that_left_are_forgotten_but_not_what_they_hold);
     tcase_add_test(tests, the_backlog_counts_what_waits_where);
+    tcase_add_test(tests, a_rate_that_was_refused_is_halved_for_all_and_they_pause);
+    tcase_add_test(tests, an_event_can_be_asked_for_without_being_put_in);
+    tcase_add_test(tests, one_at_a_time_goes_through_the_list_and_the_next_begins_where_it_ended);
+    tcase_add_test(tests, who_has_fallen_silent_makes_room_and_who_has_lost_it_is_told);
     tcase_add_test(tests, the_rate_gives_each_caller_its_own_moment);
 }
 
