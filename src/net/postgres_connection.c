@@ -416,6 +416,12 @@ static void read_fault(const struct postgres_connection *connection, struct post
                    message && may_be_quoted(sqlstate) ? message : "the server refuses a value", sqlstate);
 }
 
+/* The server has lost our prepared statements, or has others of that name: a pooler has changed it under us. */
+static bool is_another_server(const struct postgres_result *result)
+{
+    return strcmp(result->sqlstate, "26000") == 0 || strcmp(result->sqlstate, "42P05") == 0;
+}
+
 /* The connection is free, or gone, before its call is told. */
 static void end_call(struct postgres_connection *connection)
 {
@@ -430,7 +436,8 @@ static void end_call(struct postgres_connection *connection)
     clear_results(connection);
     connection->call = NULL;
     call->connection = NULL;
-    bool usable = PQstatus(connection->pq) == CONNECTION_OK && PQtransactionStatus(connection->pq) == PQTRANS_IDLE;
+    bool usable = PQstatus(connection->pq) == CONNECTION_OK && PQtransactionStatus(connection->pq) == PQTRANS_IDLE &&
+                  !is_another_server(&result);
     if (usable) {
         connection->state = POSTGRES_IDLE;
         connection->deadline_ms = UINT64_MAX;

@@ -38,6 +38,8 @@ static const struct meaning meanings[] = {
      "GRANT SELECT, INSERT, UPDATE, DELETE ON identity_verifications, identihook_effects to this user"},
     {"25006", VERIFICATION_DEFERRED, "postgres_read_only",
      "the server takes no writes: add target_session_attrs=read-write to DATABASE_URL, or wait for the failover"},
+    {"26", VERIFICATION_DEFERRED, "postgres_pooler", "behind PgBouncer, pool by session: statements are prepared"},
+    {"42P05", VERIFICATION_DEFERRED, "postgres_pooler", "behind PgBouncer, pool by session: statements are prepared"},
     {"22P05", VERIFICATION_REFUSED, "postgres_encoding", "the database's encoding must be UTF8"},
     {"22", VERIFICATION_REFUSED, "postgres_value_refused", "look for columns, constraints or triggers of your own"},
     {"23", VERIFICATION_REFUSED, "postgres_constraint", "look for constraints or triggers of your own"},

@@ -347,6 +347,26 @@ START_TEST(a_connection_left_inside_a_transaction_is_not_used_again)
 }
 END_TEST
 
+START_TEST(a_server_that_has_lost_the_prepared_statements_is_left)
+{
+    static const struct postgres_statement forget = {.sql = "DEALLOCATE ALL"};
+    const char *values[] = {"1"};
+    struct asking asking;
+    open_real(1);
+    ask(&asking, &add, values, 1);
+    TURN_UNTIL(asking.answers);
+    ask(&asking, &forget, NULL, 0); /* as a pooler does that gives each transaction another connection */
+    TURN_UNTIL(asking.answers);
+    ask(&asking, &add, values, 1);
+    TURN_UNTIL(asking.answers);
+    ck_assert_str_eq(asking.sqlstate, "26000");
+    ask(&asking, &add, values, 1);
+    TURN_UNTIL(asking.answers);
+    ck_assert_int_eq(asking.outcome, POSTGRES_DONE);
+    close_pool();
+}
+END_TEST
+
 START_TEST(a_server_that_falls_silent_leaves_the_outcome_unknown)
 {
     char url[128];
@@ -484,6 +504,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, closing_reports_what_runs_and_what_waits);
     tcase_add_test(tests, an_error_is_told_by_its_sqlstate_without_the_value);
     tcase_add_test(tests, a_connection_left_inside_a_transaction_is_not_used_again);
+    tcase_add_test(tests, a_server_that_has_lost_the_prepared_statements_is_left);
     tcase_add_test(tests, a_server_that_falls_silent_leaves_the_outcome_unknown);
     tcase_add_test(tests, a_connection_that_the_server_ends_is_replaced);
     tcase_add_test(tests, without_a_server_a_call_is_told_at_once);
