@@ -51,8 +51,11 @@ export function reportOf(storm, { faults, counts }) {
   return lines.join('\n');
 }
 
+const kindOf = (what) => what.replace(/(evt|vs)_\w+/g, '$1_…').split('\n')[0];
+
 function describe(faults, witness) {
+  const kinds = tally(faults.map(({ what }) => kindOf(what))).map(([kind, count]) => `- ${count} × ${kind}`);
   const lines = faults.slice(0, 50).map(({ event, what }) => `- ${event ?? 'all'}: ${what}`);
   const concerned = [...new Set(faults.map(({ event }) => event).filter(Boolean))].slice(0, TIMELINES);
-  return [...lines, '', ...concerned.flatMap((event) => ['```', ...witness.timeline(event), '```', ''])];
+  return [...kinds, '', ...lines, '', ...concerned.flatMap((event) => ['```', ...witness.timeline(event), '```', ''])];
 }

@@ -31,7 +31,8 @@ const settingsOf = ({ secret, stripe, onboarding }) => ({
   IDENTIHOOK_STRIPE_TIMEOUT: '2s',
   IDENTIHOOK_ONBOARDING_TIMEOUT: '2s',
   IDENTIHOOK_SMTP_TIMEOUT: '5s',
-  IDENTIHOOK_ENQUEUE_TIMEOUT: '1s',
+  IDENTIHOOK_ENQUEUE_TIMEOUT: '2s',
+  IDENTIHOOK_REDIS_CONNECTIONS: '2',
   IDENTIHOOK_CONCURRENCY: '16',
   IDENTIHOOK_CLAIM_AFTER: `${CLAIM_AFTER_MS}ms`,
   IDENTIHOOK_MAX_ATTEMPTS: '1000',
@@ -144,7 +145,7 @@ export class Storm {
       const answer = slot ? await this.#post(slot, sender, body) : { status: 0 };
       this.witness.answered(event, slot, answer);
       if (answer.status === 200) return;
-      await pause(50 + 50 * Math.min(tries, 10));
+      await pause(Math.min(100 * 2 ** tries, 5000));
     }
   }
 

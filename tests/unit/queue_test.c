@@ -674,6 +674,23 @@ START_TEST(each_failed_try_stays_in_the_ledger_with_its_time_and_its_error)
 }
 END_TEST
 
+START_TEST(what_is_in_process_is_not_taken_away_when_it_is_due)
+{
+    struct taken taken;
+    struct taken other;
+    struct operation operation;
+    struct lease lease = take_lease(&taken, "me");
+    (void)ask("ZADD {test}:retry 1 %s", lease.entry->id.data); /* as after its group was made anew */
+    open_inbox(&other, "other");
+    ck_assert_ptr_null(take(&other, inbox_due));
+    ck_assert_int_eq(ask("ZCARD {test}:retry"), 0);
+    OPERATE(operation, lease_finish(&lease, &operation.call, &ending));
+    ck_assert_int_eq(operation.outcome, LEASE_DONE);
+    close_inbox(&other);
+    end_lease(&lease, &taken);
+}
+END_TEST
+
 START_TEST(a_hand_back_is_due_at_once_and_counts_as_no_failure)
 {
     struct taken taken;
@@ -1607,6 +1624,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, the_ledger_remembers_what_was_done_and_what_failed);
     tcase_add_test(tests, a_retry_comes_back_when_it_is_due_and_counts_as_a_failure);
     tcase_add_test(tests, each_failed_try_stays_in_the_ledger_with_its_time_and_its_error);
+    tcase_add_test(tests, what_is_in_process_is_not_taken_away_when_it_is_due);
     tcase_add_test(tests, a_hand_back_is_due_at_once_and_counts_as_no_failure);
     tcase_add_test(tests, a_buried_event_is_whole_in_the_dead_letters);
     tcase_add_test(tests, what_a_silent_owner_has_is_claimed_and_lost_to_it);

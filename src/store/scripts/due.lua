@@ -5,12 +5,14 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local result = { -1 }
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[3])) do
-    local claimed = redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'FORCE', 'RETRYCOUNT', 1)
+    -- A group that was made anew has delivered it again meanwhile: it is in process, and not to be taken from its owner.
+    local pending = #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1) == 1
+    local claimed = pending and {} or redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, id, 'FORCE', 'RETRYCOUNT', 1)
     redis.call('ZREM', KEYS[2], id)
     redis.call('ZREM', KEYS[4], id)
     if claimed[1] and claimed[1][2] then
         result[#result + 1] = claimed[1]
-    else -- somebody deleted the entry from the stream: nothing is left to try
+    elseif not pending then -- somebody deleted the entry from the stream: nothing is left to try
         redis.call('XACK', KEYS[1], ARGV[1], id)
         redis.call('HDEL', KEYS[3], id)
     end
