@@ -4,6 +4,7 @@
 #include <glob.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ static pid_t run_as_postgres(const char *program, const char *const *words)
         if (getuid() == 0 && (!user || setgid(user->pw_gid) < 0 || setuid(user->pw_uid) < 0)) {
             _exit(126);
         }
+        (void)prctl(PR_SET_PDEATHSIG, SIGINT); /* it does not outlive us */
         (void)freopen("/dev/null", "w", stdout);
         (void)freopen("/dev/null", "w", stderr);
         (void)execv(found.gl_pathv[found.gl_pathc - 1], (char *const *)(uintptr_t)words);
