@@ -51,7 +51,9 @@ struct redis_options {
     uint64_t connect_timeout_ms; /* for all of resolving, connecting and greeting */
     uint64_t call_timeout_ms;
     uint64_t check_every_ms; /* a connection that was silent for so long is checked; 0: never */
-    const char *probe;       /* the key that a check writes, outlives the connection; NULL: checked by PING alone */
+    const char *probe;       /* the key that a check writes, outlives the connection. NULL: checked by PING alone, and
+                                refusals       of single commands are the caller's affair */
+    bool probes_idle;        /* also when all seemed well and nothing happened; else that is a PING */
     const char *key;         /* one of the caller's: in a cluster, the node that serves it is looked for; may be NULL */
     size_t max_calls;        /* under way at once */
     size_t max_bytes;        /* of the commands under way */

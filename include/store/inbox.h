@@ -50,7 +50,7 @@ void inbox_close(struct inbox *inbox, void (*closed)(void *context), void *conte
  */
 void inbox_watch(struct inbox *inbox, bool should_read);
 
-/* What keeps the reading connection from being ready. */
+/* What keeps it from reading. */
 enum redis_trouble inbox_trouble(const struct inbox *inbox);
 
 struct inbox_counters {

@@ -342,7 +342,7 @@ static void on_inbox_ready(void *context)
 {
     struct worker *worker = context;
     worker->group_is_there = true;
-    telemetry_set(&worker->options.telemetry->reader_trouble, REDIS_FINE);
+    telemetry_set(&worker->options.telemetry->reader_trouble, inbox_trouble(worker->inbox));
     worker_poke(worker);
 }
 

@@ -265,12 +265,17 @@ static void tell_state(struct redis *redis, bool ready)
     }
 }
 
-static void note_trouble(struct redis *redis, enum redis_trouble trouble)
+static void count_trouble(enum redis_trouble trouble)
 {
-    redis->trouble = trouble;
     if (trouble != REDIS_FINE) {
         atomic_fetch_add_explicit(&met[trouble], 1, memory_order_relaxed);
     }
+}
+
+static void note_trouble(struct redis *redis, enum redis_trouble trouble)
+{
+    redis->trouble = trouble;
+    count_trouble(trouble);
 }
 
 static void on_pulse(uv_timer_t *timer);
@@ -317,8 +322,10 @@ static void heed(struct redis *redis, const redisReply *reply)
     enum redis_remedy remedy = redis_trouble_remedy(trouble);
     if (remedy == REDIS_REMEDY_RECONNECT) {
         lose(redis, trouble, reply->str);
-    } else if (remedy == REDIS_REMEDY_WAIT) {
+    } else if (remedy == REDIS_REMEDY_WAIT && redis->options.probe) {
         hold(redis, trouble, reply->str);
+    } else {
+        count_trouble(trouble);
     }
 }
 
@@ -344,7 +351,7 @@ static void on_check(struct redis_call *call, const redisReply *reply)
 static int send_check(struct redis *redis)
 {
     redis->check.callback = on_check;
-    if (!redis->options.probe) {
+    if (!redis->options.probe || (redis->trouble == REDIS_FINE && !redis->options.probes_idle)) {
         return send_own(redis, &redis->check, 1, &TEXT("PING"));
     }
     struct text words[] = {TEXT("SET"), text_of(redis->options.probe), TEXT("1"), TEXT("PX"), TEXT("60000")};

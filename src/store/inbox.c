@@ -35,7 +35,8 @@ struct inbox {
     bool group_is_there;
     bool had_group; /* once before: if it has to be made again, Redis has lost it */
     uint64_t rest_until_ms;
-    uint64_t read_seen_ms; /* when a read last began or ended, or was not to be expected */
+    enum redis_trouble refusal; /* what the last read met */
+    uint64_t read_seen_ms;      /* when a read last began or ended, or was not to be expected */
     struct inbox_counters counters;
     bool closing;
     int holds; /* what keeps this object: calls under way, and the reader */
@@ -143,16 +144,20 @@ static bool mend_group(struct inbox *inbox, const redisReply *reply)
 /* One that is there may refuse all the same: it is not asked in a circle. */
 static void heed_error(struct inbox *inbox, const redisReply *reply)
 {
+    if (reply && reply->type != REDIS_REPLY_ERROR) {
+        inbox->refusal = REDIS_FINE;
+    }
     if (mend_group(inbox, reply) || !is_error(reply, "")) {
         return;
     }
+    enum redis_trouble refusal = redis_trouble_of(text_of(reply->str));
+    inbox->refusal = refusal == REDIS_FINE ? REDIS_UNSUITABLE : refusal;
     static struct log_limit limit;
     uint64_t suppressed;
     rest(inbox);
     if (log_limit_pass(&limit, 10000, &suppressed)) {
         log_error("events cannot be read, and it is tried again", LOG_STRING("error", reply->str),
-                  LOG_STRING("fix", redis_trouble_advice(redis_trouble_of(text_of(reply->str)))),
-                  LOG_NUMBER("suppressed", suppressed));
+                  LOG_STRING("fix", redis_trouble_advice(inbox->refusal)), LOG_NUMBER("suppressed", suppressed));
     }
 }
 
@@ -321,7 +326,8 @@ void inbox_watch(struct inbox *inbox, bool should_read)
 
 enum redis_trouble inbox_trouble(const struct inbox *inbox)
 {
-    return redis_trouble(inbox->reader);
+    enum redis_trouble trouble = redis_trouble(inbox->reader);
+    return trouble == REDIS_FINE ? inbox->refusal : trouble;
 }
 
 struct inbox_counters inbox_counters(const struct inbox *inbox)

@@ -90,6 +90,8 @@ describe('Redis over TLS', { concurrency: 4 }, () => {
     const { world } = await openWorld(t, { server: await certificate(t, 'redis', 'DNS:redis.internal') });
     await assertTrouble(world, {}, /TLS failed: .*mismatch/);
     await world.program.stop();
+    await assertTrouble(world, { IDENTIHOOK_REDIS_SERVER_NAME: 'another.internal' }, /TLS failed: .*mismatch/);
+    await world.program.stop();
     await world.start({ settings: { IDENTIHOOK_REDIS_SERVER_NAME: 'redis.internal' } });
     assert.equal((await world.carry(world.pair('verified').event)).outcome, 'done');
   });
