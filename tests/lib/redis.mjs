@@ -1,13 +1,20 @@
 // A Redis server of our own: a unix socket in a new folder, append-only, every write on disk before it is confirmed. It
 // can be stopped, killed, frozen and started again on the same data.
 
+import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 
 import { Child } from './child.mjs';
 import { Journal, pause, until } from './wait.mjs';
+
+const isThere = (program) => process.env.PATH.split(delimiter).some((folder) => existsSync(join(folder, program)));
+
+/** The server's program: what REDIS_SERVER says, else Redis, else Valkey. */
+export const redisProgram =
+  process.env.REDIS_SERVER || ['redis-server', 'valkey-server'].find(isThere) || 'redis-server';
 
 // ---- the protocol (RESP2)
 
@@ -185,13 +192,13 @@ export class RedisServer {
       `--${name}`,
       ...[value].flat().map(String),
     ]);
-    this.#process = new Child('redis-server', words);
+    this.#process = new Child(redisProgram, words);
     if (!ready) return;
     await until(async () => {
       if (!this.#process.isRunning)
-        throw new Error(`redis-server does not start: ${this.#process.stdout}${this.#process.end.error ?? ''}`);
+        throw new Error(`${redisProgram} does not start: ${this.#process.stdout}${this.#process.end.error ?? ''}`);
       return this.call('PING').catch(() => null);
-    }, 'redis-server to answer');
+    }, `${redisProgram} to answer`);
   }
 
   get pid() {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { Child } from './child.mjs';
-import { RedisClient, RedisServer, freePort, pairs } from './redis.mjs';
+import { RedisClient, RedisServer, freePort, pairs, redisProgram } from './redis.mjs';
 import { until } from './wait.mjs';
 
 // ---- sentinels
@@ -28,7 +28,7 @@ export class Sentinel {
       ...(primaryLogin ?? []),
     ];
     await writeFile(path, `${lines.join('\n')}\n`);
-    sentinel.child = new Child('redis-server', [path, '--sentinel']);
+    sentinel.child = new Child(redisProgram, [path, '--sentinel']);
     sentinel.password = password;
     await until(() => sentinel.call('PING').catch(() => null), 'a sentinel to answer');
     return sentinel;

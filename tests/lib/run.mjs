@@ -1,4 +1,5 @@
-// Runs all tests of a build folder, unit tests first, and counts every single check. Called by tests/run:
+// Runs all tests of a build folder, unit tests first, and counts every single check; names what is skipped, and why. Called by
+// tests/run:
 //   node tests/lib/run.mjs BUILD_FOLDER [WORD…]
 
 import { execFileSync } from 'node:child_process';
@@ -7,6 +8,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 
 import { Child } from './child.mjs';
+import { redisProgram } from './redis.mjs';
 
 const DEADLINE_MS = 600_000; // of one program or file of tests
 
@@ -56,7 +58,10 @@ const listUnitTests = () =>
 async function runUnitTest({ name, command: [program, ...parameters] }) {
   const tap = join(build, 'results', `${name}.tap`);
   rmSync(tap, { force: true });
-  const { child, end, seconds } = await runToEnd(program, parameters, { CK_TAP_LOG_FILE_NAME: tap });
+  const { child, end, seconds } = await runToEnd(program, parameters, {
+    CK_TAP_LOG_FILE_NAME: tap,
+    REDIS_SERVER: redisProgram,
+  });
   const lines = readLines(tap);
   const passed = lines.filter((line) => line.startsWith('ok')).length;
   const failures = lines.filter((line) => line.startsWith('not ok')).map((line) => line.replace(/^not ok \d+ - /, ''));
@@ -80,14 +85,16 @@ async function runEndToEndTest(name) {
   const { child, end, seconds } = await runToEnd(
     process.execPath,
     [`--test-reporter=${reporter}`, `--test-reporter-destination=${results}`, file],
-    { IDENTIHOOK_BIN: join(build, 'identihook') },
+    { IDENTIHOOK_BIN: join(build, 'identihook'), REDIS_SERVER: redisProgram },
   );
   const tests = readLines(results).map((line) => JSON.parse(line));
   const failures = tests.filter(({ passed }) => !passed).map(({ title, error }) => `${title}\n${error}`);
   if (failures.length === 0 && (end || tests.length === 0)) {
     failures.push(`${name} ended badly: ${end ?? 'without a test'}\n${child.stdout}${child.stderr}`.trimEnd());
   }
-  report(`e2e/${name}`, tests.filter(({ passed }) => passed).length, failures, seconds);
+  const skipped = tests.filter(({ skipped }) => skipped);
+  report(`e2e/${name}`, tests.filter(({ passed }) => passed).length - skipped.length, failures, seconds);
+  for (const { title, skipped: reason } of skipped) console.log(`    skipped: ${title}: ${reason}`);
 }
 
 // ---- all of them

@@ -59,9 +59,11 @@ static void start_server(void)
 {
     server = fork();
     if (server == 0) {
-        (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--dir", directory,
-                     "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--logfile", "redis.log",
-                     "--enable-debug-command", "yes", NULL);
+        const char *program = getenv("REDIS_SERVER");
+        program = program ? program : "redis-server";
+        (void)execlp(program, program, "--port", "0", "--unixsocket", socket_path, "--dir", directory, "--appendonly",
+                     "yes", "--appendfsync", "always", "--save", "", "--logfile", "redis.log", "--enable-debug-command",
+                     "yes", NULL);
         _exit(127);
     }
     redisFree(connect_plainly());
