@@ -107,17 +107,19 @@ export class Witness {
 
   /**
    * An event's way is fetch, effect, effect. While one is on it, nothing else of its session may come in: not while a request of it
-   * is being answered, and no effect but after a fetch by the same process for the same event.
+   * is being answered, no effect but after a fetch by the same process, and nothing between its effects. One fetch may serve several
+   * events, one after the other.
    */
   #compare(session, trail, mark) {
     for (const other of trail.active) this.#overlap('during another request', session, [other, mark]);
     if (mark.what === 'fetch') return;
-    const last = trail.marks.findLastIndex(({ what }) => what === 'fetch');
+    const last = trail.marks.findLastIndex(({ what, slot }) => what === 'fetch' && slot === mark.slot);
     const fetch = trail.marks[last];
-    if (!fetch) return this.#overlap('an effect without a fetch', session, [mark]);
-    if (fetch.slot !== mark.slot) return this.#overlap('an effect after the fetch of another process', session, [fetch, mark]);
-    const other = trail.marks.slice(last + 1).find(({ event }) => event !== mark.event);
-    if (other) this.#overlap('effects of two events after one fetch', session, [fetch, other, mark]);
+    if (!fetch) return this.#overlap('an effect without a fetch by its process', session, [mark]);
+    const since = trail.marks.slice(last + 1);
+    const begun = since.findIndex(({ event }) => event === mark.event);
+    const other = begun < 0 ? undefined : since.slice(begun).find(({ event }) => event !== mark.event);
+    if (other) this.#overlap('something between the effects of one event', session, [fetch, other, mark]);
   }
 
   #overlap(why, session, marks) {
