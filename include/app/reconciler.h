@@ -25,6 +25,9 @@
  * Never further than the 30 days for which Stripe keeps events, nor than IDENTIHOOK_DEDUPE_WINDOW, beyond which it
  * could not be told any more what was done already.
  *
+ * The lists of the accounts in IDENTIHOOK_RECONCILE_ACCOUNTS come after our own; a run is complete with the last one.
+ * One that Stripe refuses, because the account is not connected any more, is logged and passed over.
+ *
  * Failure modes: what Stripe refuses or does not answer is logged, and tried again with a growing distance.
  */
 struct reconciler;

@@ -60,6 +60,7 @@ setting_reader setting_livemode;
 setting_reader setting_private_addresses;
 setting_reader setting_durability;
 setting_reader setting_missing_email;
+setting_reader setting_accounts;
 setting_reader setting_missing_user;
 setting_reader setting_access_log;
 setting_reader setting_actions;

@@ -165,6 +165,7 @@ struct settings {
     uint64_t reconcile_every_ms; /* 0: only on command */
     uint64_t reconcile_since_ms;
     uint64_t reconcile_grace_ms;
+    char *reconcile_accounts; /* NULL, or acct_…, separated by commas */
 
     struct action_list actions_verified;
     struct action_list actions_requires_input;

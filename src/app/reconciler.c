@@ -32,19 +32,25 @@ struct reconciler {
     uv_loop_t *loop;
     uv_timer_t clock;
     struct fetcher *fetcher;
-    struct watermark_call call; /* to begin, and to note the end */
-    bool calling;               /* Redis is to answer it */
-    struct watermark_call keep_call;
-    bool keeping;
-    struct reconciliation *run; /* NULL: none under way */
-    bool run_closing;
-    char holder[17];
+    struct watermark_call call;      /* to begin, and to note the end */
+    struct watermark_call keep_call; /* to go on */
+    struct reconciliation *run;      /* NULL: none under way */
+    struct text accounts;            /* whose lists are still to be gone through; borrowed from the settings */
+    struct text account;             /* whose list is; empty: our own */
+    int64_t from;                    /* of all of them */
+    int64_t through;                 /* how far all that have ended came */
     int64_t known;       /* how far the last complete run came, seconds since 1970; -1: never heard of one */
     uint64_t rest_ms;    /* of the next look: one that ended this long ago is recent enough */
     uint64_t away_at_ms; /* loop time at which Redis went away; 0: it is there */
-    unsigned failures;   /* runs in a row */
+    char holder[17];
+    bool calling; /* Redis is to answer `call`, */
+    bool keeping; /* or `keep_call` */
+    bool run_closing;
+    bool goes_on;     /* with the next account, once this run is put away */
+    bool undelivered; /* only what Stripe could not deliver */
     bool closing;
-    int open_parts; /* while closing */
+    unsigned failures; /* runs in a row */
+    int open_parts;    /* while closing */
     void (*closed)(void *context);
     void *closed_context;
 };
@@ -52,6 +58,7 @@ struct reconciler {
 /* The steps, in their order. */
 static void on_look(uv_timer_t *clock);
 static void on_begun(struct watermark_call *call, enum watermark_outcome outcome);
+static void start_run(struct reconciler *reconciler);
 static void on_page(void *context);
 static void on_run_ended(void *context, const struct reconciliation_report *report);
 static void on_noted(struct watermark_call *call, enum watermark_outcome outcome);
@@ -83,10 +90,15 @@ static bool answered(struct reconciler *reconciler, bool *pending)
 static void on_run_closed(void *context)
 {
     struct reconciler *reconciler = context;
+    bool goes_on = reconciler->goes_on;
     reconciler->run = NULL;
     reconciler->run_closing = false;
+    reconciler->goes_on = false;
     if (reconciler->closing) {
         part_closed(reconciler);
+    } else if (goes_on) {
+        reconciler->account = text_trim(text_cut(&reconciler->accounts, ','));
+        start_run(reconciler);
     }
 }
 
@@ -182,20 +194,32 @@ static int64_t beginning(const struct reconciler *reconciler, int64_t through, b
     return from < now - window ? now - window : from;
 }
 
-static void begin_run(struct reconciler *reconciler, int64_t through)
+static void start_run(struct reconciler *reconciler)
 {
     struct reconciliation_options options = {
         .settings = reconciler->options.settings,
         .queue = reconciler->options.queue,
         .fetcher = reconciler->fetcher,
+        .account = reconciler->account,
+        .from = reconciler->from,
+        .undelivered = reconciler->undelivered,
         .on_page = on_page,
         .on_ended = on_run_ended,
         .context = reconciler,
     };
-    options.from = beginning(reconciler, through, &options.undelivered);
     if (reconciliation_start(reconciler->loop, &options, &reconciler->run) < 0) {
         look_in(reconciler, LOOK_MS);
     }
+}
+
+/* Our own list, and then those of the accounts. */
+static void begin_run(struct reconciler *reconciler, int64_t through)
+{
+    reconciler->from = beginning(reconciler, through, &reconciler->undelivered);
+    reconciler->through = INT64_MAX;
+    reconciler->account = (struct text){0};
+    reconciler->accounts = text_of(reconciler->options.settings->reconcile_accounts);
+    start_run(reconciler);
 }
 
 static void on_begun(struct watermark_call *call, enum watermark_outcome outcome)
@@ -250,8 +274,9 @@ static void count(struct reconciler *reconciler, const struct reconciliation_rep
     }
 }
 
-static void tell(const struct reconciliation_report *report)
+static void tell(struct text account, const struct reconciliation_report *report)
 {
+    struct log_field whose = LOG_TEXT("account", account);
     struct log_field received = LOG_NUMBER("received", report->listed[LISTED_RECEIVED]);
     struct log_field early = LOG_NUMBER("early", report->listed[LISTED_EARLY]);
     struct log_field missed = LOG_NUMBER("missed", report->listed[LISTED_MISSED]);
@@ -259,15 +284,15 @@ static void tell(const struct reconciliation_report *report)
     struct log_field reason = LOG_STRING("reason", report->fault.reason);
     struct log_field error = LOG_STRING("error", report->fault.error);
     if (report->end == RECONCILIATION_STRIPE_PERMANENT) {
-        log_error("Stripe's list of events cannot be compared with what was received", from, reason, error);
+        log_error("Stripe's list of events cannot be compared with what was received", whose, from, reason, error);
     } else if (report->end != RECONCILIATION_COMPLETE) {
-        log_warn("Stripe's list of events could not be compared with what was received, and will be later", from,
+        log_warn("Stripe's list of events could not be compared with what was received, and will be later", whose, from,
                  reason, error);
     } else if (report->listed[LISTED_MISSED] > 0) {
-        log_warn("events were missed, and are queued now: did Stripe's deliveries fail?", missed, early, received,
-                 from);
+        log_warn("events were missed, and are queued now: did Stripe's deliveries fail?", whose, missed, early,
+                 received, from);
     } else {
-        log_info("Stripe's list of events was compared with what was received", missed, early, received, from);
+        log_info("Stripe's list of events was compared with what was received", whose, missed, early, received, from);
     }
 }
 
@@ -296,11 +321,17 @@ static void on_run_ended(void *context, const struct reconciliation_report *repo
     struct reconciler *reconciler = context;
     close_run(reconciler);
     count(reconciler, report);
-    tell(report);
-    if (report->end == RECONCILIATION_COMPLETE) {
-        note(reconciler, report->through);
-    } else {
+    tell(reconciler->account, report);
+    /* An account that is not connected any more must not keep the other lists from getting on. */
+    bool passed_over = report->end == RECONCILIATION_STRIPE_PERMANENT && reconciler->account.length > 0;
+    if (report->end != RECONCILIATION_COMPLETE && !passed_over) {
         back_off(reconciler, report);
+        return;
+    }
+    reconciler->through = report->through < reconciler->through ? report->through : reconciler->through;
+    reconciler->goes_on = reconciler->accounts.data != NULL;
+    if (!reconciler->goes_on) {
+        note(reconciler, reconciler->through);
     }
 }
 

@@ -262,6 +262,28 @@ int setting_livemode(const struct setting *setting, struct settings *settings, s
     return 0;
 }
 
+static bool is_account(struct text id)
+{
+    bool fine = text_take_prefix(&id, TEXT("acct_")) && id.length > 0 && id.length <= 250;
+    for (size_t i = 0; fine && i < id.length; i++) {
+        char byte = id.data[i];
+        fine = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
+    }
+    return fine;
+}
+
+int setting_accounts(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
+{
+    struct text rest = value;
+    while (rest.data) {
+        if (!is_account(text_trim(text_cut(&rest, ',')))) {
+            *fault = "is not a list of accounts' ids: acct_ and letters and digits, separated by commas";
+            return 0;
+        }
+    }
+    return setting_copy(setting_field(settings, setting), value);
+}
+
 static int read_missing(const struct setting *setting, struct settings *settings, struct text value, int choices,
                         const char **fault)
 {

@@ -407,6 +407,7 @@ void settings_free(struct settings *settings)
         settings->onboarding_certificate,
         settings->onboarding_key,
         settings->onboarding_ca,
+        settings->reconcile_accounts,
         settings->ca_file,
         settings->mail_reply_to,
         settings->alternative_page,

@@ -196,6 +196,9 @@ const struct setting settings_table[] = {
      .fallback = "24h", .most = 30 * DAY_MS, .example = "24h",
      .help = "how far back it asks when Redis does not know how far it came before: at the first start, and when Redis has "
              "lost its data"},
+    {.name = "IDENTIHOOK_RECONCILE_ACCOUNTS", .read = setting_accounts, .offset = FIELD(reconcile_accounts),
+     .example = "acct_1Abc,acct_1Def",
+     .help = "connected accounts (Connect) whose events are asked for, too: each has a list of its own, and takes reads of its own"},
     {.name = "IDENTIHOOK_RECONCILE_GRACE", .read = setting_duration, .offset = FIELD(reconcile_grace_ms),
      .fallback = "5m", .most = DAY_MS, .example = "5m",
      .help = "how long after an event Stripe may still be on its way to deliver it: until then it does not count as missed"},

@@ -55,6 +55,7 @@ describe('settings', { concurrency: 8 }, () => {
     ],
     ['a bad address', { IDENTIHOOK_LISTEN: 'nowhere' }, /IDENTIHOOK_LISTEN/],
     ['a bad Redis URL', { REDIS_URL: 'http://localhost' }, /REDIS_URL/],
+    ['an account that is none', { IDENTIHOOK_RECONCILE_ACCOUNTS: 'acct_1A,shop' }, /IDENTIHOOK_RECONCILE_ACCOUNTS.*acct_1Abc/],
     ['an unknown event', { IDENTIHOOK_EVENTS: 'verified,updated' }, /IDENTIHOOK_EVENTS/],
     ['an unknown action', { IDENTIHOOK_ACTIONS_VERIFIED: 'fax' }, /IDENTIHOOK_ACTIONS_VERIFIED/],
     ['an action without its target', { IDENTIHOOK_ACTIONS_VERIFIED: 'email' }, /IDENTIHOOK_ACTIONS_VERIFIED.*SMTP_URL/],

@@ -231,6 +231,27 @@ describe('serve compares by itself', { concurrency: 8 }, () => {
     assert.match(world.program.child.stderr, /it has lost its data/);
   });
 
+  test('and in the lists of connected accounts, too', async (t) => {
+    const accounts = ['acct_1Shop', 'acct_1Cafe'];
+    const world = await World.open(t, {
+      start: false,
+      settings: { ...settings, IDENTIHOOK_RECONCILE_ACCOUNTS: ['acct_1Gone', ...accounts].join(', ') },
+    });
+    world.stripe.addKey(world.key, { sensitive: true, accounts });
+    const all = [null, ...accounts].map((account) => {
+      const { event, session } = world.pair('verified', {}, { created: now() - 3600 });
+      world.stripe.addSession(session, { account });
+      world.stripe.addEvent(event.content, { account });
+      return event;
+    });
+    await world.start();
+    for (const event of all) assert.equal((await world.outcome(event)).outcome, 'done');
+    const entries = await world.redis.entries(key('events'));
+    assert.deepEqual(entries.map(({ account }) => account).sort(), ['', ...accounts].sort());
+    await until(() => world.redis.call('HGET', key('reconcile'), 'through'), 'the end of the run');
+    assert.match(world.program.child.stderr, /cannot be compared.*acct_1Gone/); // and is passed over
+  });
+
   test('and tells once an interval that it may not, while events go on', async (t) => {
     const world = await World.open(t, { start: false, settings });
     world.stripe.addKey(world.key, { events: false });
