@@ -18,11 +18,11 @@ const LATE = 'requests of a process that had been frozen or cut off, and had los
  */
 const EXCUSES = ['kill', 'freeze', 'cut and drop', 'cut and resume', 'redis frozen', 'redis group destroyed'];
 
-function excuse(slots, from, to) {
+function excuse(slots, from, to, excuses = EXCUSES) {
   return slots.some((slot) =>
     slot?.troubles.some(
       (one) =>
-        EXCUSES.includes(one.why) && one.from - SLACK_MS <= to && from <= one.to + CLAIM_AFTER_MS + SLACK_MS,
+        excuses.includes(one.why) && one.from - SLACK_MS <= to && from <= one.to + CLAIM_AFTER_MS + SLACK_MS,
     ),
   );
 }
@@ -108,7 +108,9 @@ function judgeTurns(witness, blame, counts) {
   for (const { why, session, marks } of witness.overlaps) {
     const event = marks.findLast((mark) => mark.event)?.event ?? witness.sessions.get(session)?.events[0]?.id;
     const from = Math.min(...marks.map((mark) => mark.from));
-    if (excuse(marks.map(({ slot }) => slot), from - CLAIM_AFTER_MS, marks.at(-1).from)) {
+    // Who is told to end may leave the update to another one.
+    const excuses = /between/.test(why) ? [...EXCUSES, 'stop'] : EXCUSES;
+    if (excuse(marks.map(({ slot }) => slot), from - CLAIM_AFTER_MS, marks.at(-1).from, excuses)) {
       counts[LATE]++;
     } else {
       blame(event, `two events of ${session} at once: ${why}`);

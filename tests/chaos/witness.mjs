@@ -106,20 +106,25 @@ export class Witness {
   }
 
   /**
-   * An event's way is fetch, effect, effect. While one is on it, nothing else of its session may come in: not while a request of it
-   * is being answered, no effect but after a fetch by the same process, and nothing between its effects. One fetch may serve several
-   * events, one after the other.
+   * An event's way is fetch, mail, update. While one is on it, nothing else of its session may come in: nothing while a request of it is
+   * being answered, and no effect of another one between its mail and its update. (One fetch may serve several events in turn.)
    */
   #compare(session, trail, mark) {
     for (const other of trail.active) this.#overlap('during another request', session, [other, mark]);
     if (mark.what === 'fetch') return;
-    const last = trail.marks.findLastIndex(({ what, slot }) => what === 'fetch' && slot === mark.slot);
-    const fetch = trail.marks[last];
-    if (!fetch) return this.#overlap('an effect without a fetch by its process', session, [mark]);
-    const since = trail.marks.slice(last + 1);
-    const begun = since.findIndex(({ event }) => event === mark.event);
-    const other = begun < 0 ? undefined : since.slice(begun).find(({ event }) => event !== mark.event);
-    if (other) this.#overlap('something between the effects of one event', session, [fetch, other, mark]);
+    if (!trail.marks.some(({ what, slot }) => what === 'fetch' && slot === mark.slot)) {
+      this.#overlap('an effect without a fetch', session, [mark]);
+    }
+    const last = trail.marks.findLast(({ what }) => what !== 'fetch');
+    if (last?.what === 'mail' && last.event !== mark.event && this.#isToUpdate(last.event)) {
+      this.#overlap('between the mail and the update of another event', session, [last, mark]);
+    }
+  }
+
+  /** Whether the onboarding service has yet to give its last word on this event. */
+  #isToUpdate(event) {
+    const answered = (this.updates.get(event) ?? []).some(({ request }) => [200, 410].includes(request.status));
+    return !answered;
   }
 
   #overlap(why, session, marks) {
