@@ -326,6 +326,9 @@ void inbox_watch(struct inbox *inbox, bool should_read)
 
 enum redis_trouble inbox_trouble(const struct inbox *inbox)
 {
+    if (inbox->closing) { /* the reader may be gone, while a call over the other connection still holds the inbox */
+        return REDIS_FINE;
+    }
     enum redis_trouble trouble = redis_trouble(inbox->reader);
     return trouble == REDIS_FINE ? inbox->refusal : trouble;
 }

@@ -1606,6 +1606,24 @@ START_TEST(who_has_fallen_silent_makes_room_and_who_has_lost_it_is_told)
 }
 END_TEST
 
+START_TEST(an_inbox_that_closes_while_redis_is_silent_may_still_be_asked_how_it_is)
+{
+    struct taken taken;
+    open_inbox(&taken, "me");
+    (void)kill(server, SIGSTOP);
+    ck_assert_int_eq(inbox_due(taken.inbox, 1), 0); /* over the queue's connection: it holds the inbox */
+    closed = false;
+    inbox_close(taken.inbox, on_closed, NULL);
+    for (int i = 0; i < 100; i++) { /* the reader's handles close in the meantime */
+        (void)uv_run(&loop, UV_RUN_NOWAIT);
+    }
+    ck_assert(!closed);
+    ck_assert_int_eq(inbox_trouble(taken.inbox), REDIS_FINE);
+    (void)kill(server, SIGCONT);
+    TURN_UNTIL(closed);
+}
+END_TEST
+
 static void fill(TCase *tests)
 {
     tcase_add_checked_fixture(tests, set_up, tear_down);
@@ -1653,6 +1671,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, outcomes_are_kept_for_the_history_and_until_they_are_acknowledged);
     tcase_add_test(tests, one_of_the_fleet_trims_until_it_is_gone);
     tcase_add_test(tests, consumers_that_left_are_forgotten_but_not_what_they_hold);
+    tcase_add_test(tests, an_inbox_that_closes_while_redis_is_silent_may_still_be_asked_how_it_is);
     tcase_add_test(tests, the_backlog_counts_what_waits_where);
     tcase_add_test(tests, a_rate_that_was_refused_is_halved_for_all_and_they_pause);
     tcase_add_test(tests, an_event_can_be_asked_for_without_being_put_in);
