@@ -55,6 +55,20 @@ static inline struct list *list_first(const struct list *head)
     return head->next == head ? NULL : head->next;
 }
 
+/* Takes the first member off the list; NULL when it is empty. */
+static inline struct list *list_pop(struct list *head)
+{
+    struct list *first = head->next;
+    if (first == head) {
+        return NULL;
+    }
+    head->next = first->next;
+    first->next->previous = head;
+    first->next = NULL;
+    first->previous = NULL;
+    return first;
+}
+
 /* Walks the list; `member` may be removed in the body. */
 #define LIST_EACH(head, member, following)                                                                             \
     for (struct list *member = (head)->next, *following = member->next; member != (head);                              \

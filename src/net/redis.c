@@ -238,7 +238,7 @@ int redis_script_call(struct redis *redis, struct redis_call *call, const struct
     return submit(redis, request);
 }
 
-/* The same call, with the script's source in the place of its digest: Redis then remembers it. */
+/* The same call, taken off the list, with the script's source in the place of its digest: Redis then remembers it. */
 static bool send_with_source(struct redis *redis, struct request *request)
 {
     struct buffer whole = {0};
@@ -250,8 +250,7 @@ static bool send_with_source(struct redis *redis, struct request *request)
     buffer_free(&whole);
     if (sent) {
         request->script = NULL;
-        list_remove(&request->link); /* its reply now comes last */
-        list_append(&redis->requests, &request->link);
+        list_append(&redis->requests, &request->link); /* its reply comes last */
     }
     return sent;
 }
@@ -378,7 +377,7 @@ static void on_pulse(uv_timer_t *timer)
 
 static void take_reply(struct redis *redis, const redisReply *reply)
 {
-    struct list *first = list_first(&redis->requests);
+    struct list *first = list_pop(&redis->requests);
     bool is_error = reply->type == REDIS_REPLY_ERROR;
     if (!first) { /* unasked: it says why it will close the connection */
         lose(redis, is_error ? redis_trouble_of(text_of(reply->str)) : REDIS_AWAY,
@@ -391,7 +390,6 @@ static void take_reply(struct redis *redis, const redisReply *reply)
         send_with_source(redis, request)) {
         return;
     }
-    list_remove(&request->link);
     redis->calls--;
     redis->bytes -= request->bytes.length;
     struct redis_call *call = request->call;
@@ -460,14 +458,13 @@ static void drop_link(struct redis *redis)
     (void)uv_timer_stop(&redis->pulse);
 }
 
-/* All that is under way is told that nobody knows. */
+/* All that is under way is told that nobody knows. Whoever hears it may close the connection. */
 static void fail_requests(struct redis *redis)
 {
     struct list *first;
-    while ((first = list_first(&redis->requests)) != NULL) {
+    while ((first = list_pop(&redis->requests)) != NULL) {
         struct request *request = LIST_OBJECT(first, struct request, link);
         struct redis_call *call = request->call;
-        list_remove(first);
         redis->calls--;
         redis->bytes -= request->bytes.length;
         give_back(redis, request);

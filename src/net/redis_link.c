@@ -107,6 +107,7 @@ static int write_rest(struct redis_link *link, struct text bytes)
 
 static int write_bytes(struct redis_link *link, struct text bytes)
 {
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): libuv only reads them, but its uv_buf_t cannot say so */
     uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes.data, (unsigned)bytes.length);
     int written = uv_try_write(&link->socket.stream, &buffer, 1);
     if (written < 0 && written != UV_EAGAIN) {

@@ -201,6 +201,7 @@ static int expect_name(SSL *ssl, const char *name)
         return 0;
     }
     ERR_clear_error();
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): it is only read, but OpenSSL's macro cannot say so */
     return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)name) == 1 ? 0 : -ENOMEM;
 }
 
