@@ -126,7 +126,7 @@ export class Storm {
 
   async #blow() {
     this.began = Date.now();
-    this.agents = Array.from({ length: 8 }, () => new http.Agent({ keepAlive: true }));
+    this.agents = Array.from({ length: 8 }, () => new http.Agent({ keepAlive: true, maxSockets: 24 }));
     const sending = this.plan.deliveries.map((delivery) => this.#deliver(delivery));
     const failing = this.plan.faults.map((fault) => this.#fail(fault));
     await Promise.all(failing);
