@@ -8,7 +8,7 @@
  *
  * `failures` (at least 1) tries have failed; `random` is uniform over 64 bits. The delay is uniform in
  * 0 .. min(cap, base * 2^(failures - 1)) milliseconds, but not less than `retry_after_ms`, which the other side asked
- * for; that too is held below `cap_ms`.
+ * for: the cap is for what we choose ourselves.
  */
 uint64_t retry_delay_ms(unsigned failures, uint64_t base_ms, uint64_t cap_ms, uint64_t retry_after_ms, uint64_t random);
 

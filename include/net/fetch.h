@@ -68,7 +68,7 @@ struct fetch_result {
     int status;             /* of a whole answer, or of one whose body is TOO_LARGE; else 0 */
     struct text body;       /* empty unless FINE */
     /* Answer headers that callers ask for; empty when absent or longer than 256 bytes. */
-    struct text retry_after;
+    struct text retry_after; /* seconds, also where it was a date */
     struct text should_retry;
     struct text request_id;
     struct text rate_limit_reason;

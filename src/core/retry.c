@@ -15,8 +15,7 @@ uint64_t retry_delay_ms(unsigned failures, uint64_t base_ms, uint64_t cap_ms, ui
     }
     ceiling = least(ceiling, cap_ms);
     uint64_t delay = ceiling == UINT64_MAX ? random : random % (ceiling + 1);
-    uint64_t asked = least(retry_after_ms, cap_ms);
-    return delay > asked ? delay : asked;
+    return delay > retry_after_ms ? delay : retry_after_ms;
 }
 
 uint64_t retry_before_end(uint64_t delay_ms, uint64_t left_ms)

@@ -458,6 +458,18 @@ static const char *fault_text_of(struct fetch *fetch, enum fetch_fault fault)
     return fetch->fault_text[0] ? fetch->fault_text : curl_easy_strerror(fetch->code);
 }
 
+/* Retry-After may also be a date (RFC 9110, section 10.2.3): the seconds until then are made of it. */
+static void count_retry_after(struct fetch *fetch)
+{
+    struct buffer *value = &fetch->values[RETRY_AFTER];
+    curl_off_t seconds = 0;
+    bool is_date = value->length > 0 && (value->data[0] | 0x20) >= 'a' && (value->data[0] | 0x20) <= 'z';
+    if (is_date && curl_easy_getinfo(fetch->easy, CURLINFO_RETRY_AFTER, &seconds) == CURLE_OK) {
+        buffer_clear(value);
+        buffer_append_format(value, "%" CURL_FORMAT_CURL_OFF_T, seconds > 0 ? seconds : 0);
+    }
+}
+
 static void report(struct fetch *fetch)
 {
     struct fetch_result result = {.fault = fault_of(fetch)};
@@ -468,6 +480,7 @@ static void report(struct fetch *fetch)
         result.status = (int)status;
     }
     if (result.fault == FETCH_FINE) {
+        count_retry_after(fetch);
         result.body = buffer_text(&fetch->body);
         result.retry_after = buffer_text(&fetch->values[RETRY_AFTER]);
         result.should_retry = buffer_text(&fetch->values[SHOULD_RETRY]);

@@ -209,6 +209,29 @@ START_TEST(absent_headers_are_empty)
 }
 END_TEST
 
+static void say_later_by_date(struct script_peer *peer, void *context)
+{
+    (void)context;
+    time_t later = time(NULL) + 600;
+    struct tm date;
+    char text[64], answer[160];
+    ck_assert_uint_gt(strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&later, &date)), 0);
+    (void)snprintf(answer, sizeof(answer), "HTTP/1.1 503 Busy\r\nRetry-After: %s\r\nContent-Length: 0\r\n\r\n", text);
+    answer_with(peer, answer);
+}
+
+START_TEST(a_date_to_try_again_at_comes_as_seconds)
+{
+    serve(say_later_by_date);
+    struct outcome outcome = fetch(2000);
+    ck_assert_int_eq(outcome.status, 503);
+    long seconds = strtol(outcome.retry_after, NULL, 10);
+    ck_assert_int_le(seconds, 600);
+    ck_assert_int_gt(seconds, 590);
+    close_world();
+}
+END_TEST
+
 static void say_interim_and_trailer(struct script_peer *peer, void *context)
 {
     (void)context;
@@ -969,6 +992,7 @@ static void fill(TCase *tests)
     tcase_add_unchecked_fixture(tests, open_curl, curl_library_close);
     tcase_add_test(tests, an_answer_comes_with_its_body_and_headers);
     tcase_add_test(tests, absent_headers_are_empty);
+    tcase_add_test(tests, a_date_to_try_again_at_comes_as_seconds);
     tcase_add_test(tests, headers_of_interim_answers_and_trailers_do_not_count);
     tcase_add_test(tests, a_redirect_is_an_answer_and_is_not_followed);
     tcase_add_test(tests, a_post_carries_its_body_headers_and_token);

@@ -303,10 +303,10 @@ START_TEST(the_delay_is_within_its_bounds)
 }
 END_TEST
 
-START_TEST(the_delay_is_no_shorter_than_was_asked_for_and_no_longer_than_the_cap)
+START_TEST(the_delay_is_no_shorter_than_was_asked_for_whatever_the_cap)
 {
     ck_assert_uint_eq(retry_delay_ms(1, 100, 1000, 700, 3), 700);
-    ck_assert_uint_eq(retry_delay_ms(1, 100, 1000, 5000, 3), 1000);
+    ck_assert_uint_eq(retry_delay_ms(1, 100, 1000, 5000, 3), 5000);
     ck_assert_uint_eq(retry_delay_ms(1000000, UINT64_MAX, UINT64_MAX, 0, 7), 7);
 }
 END_TEST
@@ -361,7 +361,7 @@ static void fill(TCase *tests)
     tcase_add_loop_test(tests, a_lost_event_is_forgotten_in_every_state, 0, JOB_ENDED);
     tcase_add_test(tests, no_effect_is_repeated_and_no_event_is_left_however_effects_end);
     tcase_add_test(tests, the_delay_is_within_its_bounds);
-    tcase_add_test(tests, the_delay_is_no_shorter_than_was_asked_for_and_no_longer_than_the_cap);
+    tcase_add_test(tests, the_delay_is_no_shorter_than_was_asked_for_whatever_the_cap);
     tcase_add_loop_test(tests, the_session_decides_and_not_the_event, 0, (int)ARRAY_LENGTH(decisions));
 }
 

@@ -33,7 +33,7 @@ START_TEST(the_delay_doubles_up_to_the_cap_and_is_drawn_below)
     ck_assert_uint_eq(retry_delay_ms(3, 100, 1000, 0, 400), 400);
     ck_assert_uint_eq(retry_delay_ms(30, 100, 1000, 0, 1000), 1000);
     ck_assert_uint_eq(retry_delay_ms(1, 100, 1000, 700, 50), 700);
-    ck_assert_uint_eq(retry_delay_ms(1, 100, 1000, 5000, 50), 1000);
+    ck_assert_uint_eq(retry_delay_ms(1, 100, 1000, 5000, 50), 5000);
 }
 END_TEST
 
