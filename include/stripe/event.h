@@ -56,7 +56,8 @@ enum event_kind event_kind_of(struct text type);
 /* Whether `id` can be an event's: of that alphabet, and not longer. */
 bool event_is_id(struct text id);
 
-/* Whether `id` is a session's id: vs_ and letters and digits (Stripe's own; anything else must not get into a URL). */
+/* Whether `id` is a session's id: vs_ and letters, digits, '_' and '-', which a URL takes as they are; nothing else
+ * must get into one. */
 bool event_is_session_id(struct text id);
 
 #define EVENT_TYPE_PREFIX "identity.verification_session."

@@ -201,8 +201,8 @@ static int trigger(const struct arguments *arguments, enum event_kind kind)
         return COMMAND_USAGE;
     }
     if (session && !event_is_session_id(text_of(session))) {
-        return arguments_fault(arguments, "--session takes a session's id, vs_ and letters and digits, not '%s'",
-                               session);
+        return arguments_fault(
+            arguments, "--session takes a session's id, vs_ and letters, digits, '_' and '-', not '%s'", session);
     }
     int status = configuration_load(&settings, SETTINGS_FOR_INGEST, arguments->env_file);
     if (status == 0) {

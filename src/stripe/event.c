@@ -81,7 +81,7 @@ bool event_is_session_id(struct text id)
         return false;
     }
     for (size_t i = 3; i < id.length; i++) {
-        if (!is_alphanumeric(id.data[i])) {
+        if (!is_alphanumeric(id.data[i]) && id.data[i] != '_' && id.data[i] != '-') {
             return false;
         }
     }
@@ -104,7 +104,8 @@ static const char *find_fault(const struct json_value *values, struct event *eve
     if (values[OBJECT].kind == SCANNED_STRING && text_equal(values[OBJECT].text, TEXT("v2.core.event"))) {
         return "this is a thin event; let the event destination send snapshot events to this endpoint";
     }
-    if (values[OBJECT].kind != SCANNED_STRING || !text_equal(values[OBJECT].text, TEXT("event"))) {
+    bool is_event = values[OBJECT].kind == SCANNED_STRING && text_equal(values[OBJECT].text, TEXT("event"));
+    if (values[OBJECT].kind != SCANNED_ABSENT && !is_event) {
         return "the body is JSON, but not a Stripe event: its object is not \"event\"";
     }
     if (!is_identifier(&values[ID])) {
@@ -121,7 +122,8 @@ static const char *find_fault(const struct json_value *values, struct event *eve
         return "the event's account or api_version is not a plain string";
     }
     if (event->kind != EVENT_OTHER && !event_is_session_id(values[SESSION].text)) {
-        return "the event's data.object.id is not a verification session's: those are vs_ and letters and digits";
+        return "the event's data.object.id is not a verification session's: those are vs_ and letters, digits, '_' and "
+               "'-'";
     }
     return NULL;
 }

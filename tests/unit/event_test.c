@@ -59,6 +59,20 @@ START_TEST(other_types_are_events_too)
 }
 END_TEST
 
+/* Nothing is asked of an event but what is used: `object` may lack, and ids need not look exactly as Stripe's do. */
+START_TEST(an_event_with_no_more_than_its_ids_and_type_is_read)
+{
+    struct event event;
+    ck_assert_int_eq(parse("{\"id\":\"evt_a-1\",\"type\":\"identity.verification_session.verified\","
+                           "\"data\":{\"object\":{\"id\":\"vs_test_a-1\"}}}",
+                           &event),
+                     0);
+    ck_assert_int_eq(event.kind, EVENT_VERIFIED);
+    ck_assert_text_eq(event.id, "evt_a-1");
+    ck_assert_text_eq(event.session, "vs_test_a-1");
+}
+END_TEST
+
 static const char *const refused[] = {
     "[]",
     "{}",
@@ -149,6 +163,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, a_connect_event_names_its_account);
     tcase_add_test(tests, an_old_sparse_event_is_read);
     tcase_add_test(tests, other_types_are_events_too);
+    tcase_add_test(tests, an_event_with_no_more_than_its_ids_and_type_is_read);
     tcase_add_loop_test(tests, what_is_no_event_is_refused, 0, (int)ARRAY_LENGTH(refused));
     tcase_add_test(tests, ids_are_letters_digits_and_a_few_signs);
     tcase_add_test(tests, an_id_longer_than_the_limit_is_refused);
