@@ -144,11 +144,14 @@ static bool holds(struct delivery *delivery, enum lease_outcome outcome)
     }
 }
 
-/* Whether this event sets anything off; or is at least to be known to those who ask for their status. */
+/*
+ * Whether the session is to be asked for: because the outcome tells how it stands, whatever is set off by it; or
+ * because it is to be known to those who ask for their status.
+ */
 static bool acts(const struct delivery *delivery)
 {
     bool noted = session_desk_is_wanted(delivery->worker->options.settings) && delivery->entry->kind != EVENT_CREATED;
-    return actions_of(delivery)->count > 0 || noted;
+    return decision_is_needed(delivery->entry->kind) || actions_of(delivery)->count > 0 || noted;
 }
 
 /* The first effect that is left and is paused; ACTIONS when there is none. */

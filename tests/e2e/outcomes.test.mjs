@@ -225,10 +225,13 @@ describe('outcomes', { concurrency: 8 }, () => {
     assert.deepEqual(world.updatesOf(failed.event), []);
   });
 
-  test('without a target there is nothing to do, and the event is done', async (t) => {
+  test('without a target there is nothing to do, and the outcome tells how the session stands', async (t) => {
     const world = await World.open(t, { email: false, onboarding: false });
-    const outcome = await world.carry(world.pair('verified').event);
-    assert.deepEqual([outcome.outcome, outcome.effects], ['done', '']);
+    const { session, event } = world.pair('verified');
+    const { outcome, effects, status, user } = await world.carry(event);
+    assert.deepEqual([outcome, effects, status, user], ['done', '', 'verified', session.client_reference_id]);
+    const late = composeEvent('requires_input', { session: session.id });
+    assert.equal((await world.carry(late)).outcome, 'superseded');
   });
 
   test('another consumer group reads the same entries', async (t) => {
