@@ -23,7 +23,7 @@ const struct command command_table[] = {
     {"health", "[--ready] [--timeout MS]", "how the identihook of this machine is: for containers' health checks",
      health_run},
     {"migrate", "[--dry-run]", "make the tables in PostgreSQL, or bring them up to date", migrate_run},
-    {"redact", "vs_… --yes|--dry-run [--reason TEXT] [--json]", "erase all that is held about a session", redact_run},
+    {"redact", "vs_… [--yes|--dry-run] [--reason TEXT] [--json]", "erase all that is held about a session", redact_run},
     {"version", "", "versions of identihook and its libraries", version_run},
     {NULL, NULL, NULL, NULL},
 };

@@ -1,5 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "app/database.h"
 #include "base/clock.h"
@@ -247,7 +248,10 @@ static int check(const struct arguments *arguments, struct redaction *redaction)
     if (!event_is_session_id(redaction->session)) {
         return arguments_fault(arguments, "name the session: vs_…");
     }
-    if (yes == redaction->dry_run) {
+    if (yes && redaction->dry_run) {
+        return arguments_fault(arguments, "--yes and --dry-run are each other's opposite");
+    }
+    if (!yes && !redaction->dry_run && isatty(STDIN_FILENO)) {
         return arguments_fault(arguments, "it cannot be undone: --dry-run shows what would go, --yes does it");
     }
     return 0;
@@ -256,7 +260,7 @@ static int check(const struct arguments *arguments, struct redaction *redaction)
 int redact_run(int argc, char **argv)
 {
     struct argument options[] = {
-        {.name = "yes", .help = "do it: it cannot be undone"},
+        {.name = "yes", .help = "do it, which cannot be undone; a terminal must say so, a script need not"},
         {.name = "dry-run", .help = "only count what would be erased"},
         {.name = "reason",
          .value_name = "TEXT",
@@ -265,7 +269,7 @@ int redact_run(int argc, char **argv)
         {.name = NULL},
     };
     struct arguments arguments = {
-        .usage = "identihook redact vs_… --yes|--dry-run [--reason TEXT] [--json]",
+        .usage = "identihook redact vs_… [--yes|--dry-run] [--reason TEXT] [--json]",
         .description = "Erases all that is held here about a session: its events in the stream, for every consumer "
                        "group, whether\n"
                        "carried out or not, retries, dead letters, outcomes, ledgers, frozen mails, and what is "
