@@ -27,7 +27,8 @@ static struct postgres *pool;
 
 /* ---- the server: one for all tests, which run in processes of their own */
 
-static pid_t run_as_postgres(const char *program, const char *const *words)
+/* Its programs find each other by the path that they are called by: it takes the first word's place. */
+static pid_t run_as_postgres(const char *program, const char **words)
 {
     glob_t found;
     char pattern[128];
@@ -45,7 +46,8 @@ static pid_t run_as_postgres(const char *program, const char *const *words)
         (void)prctl(PR_SET_PDEATHSIG, SIGINT); /* it does not outlive us */
         (void)freopen("/dev/null", "w", stdout);
         (void)freopen("/dev/null", "w", stderr);
-        (void)execv(found.gl_pathv[found.gl_pathc - 1], (char *const *)(uintptr_t)words);
+        words[0] = found.gl_pathv[found.gl_pathc - 1];
+        (void)execv(words[0], (char *const *)(uintptr_t)words);
         _exit(127);
     }
     globfree(&found);
@@ -60,9 +62,8 @@ static pid_t start_server(void)
         return -1;
     }
     (void)snprintf(data, sizeof(data), "%s/data", directory);
-    const char *const initdb[] = {"initdb", "-D",    data,        "-U",          "postgres",
-                                  "-A",     "trust", "--no-sync", "--no-locale", NULL};
-    const char *const postgres[] = {"postgres", "-D", data, "-k", directory, "-c", "listen_addresses=", NULL};
+    const char *initdb[] = {"initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "--no-locale", NULL};
+    const char *postgres[] = {"postgres", "-D", data, "-k", directory, "-c", "listen_addresses=", NULL};
     int status = 0;
     pid_t child = run_as_postgres("initdb", initdb);
     if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0) {
@@ -73,7 +74,7 @@ static pid_t start_server(void)
 
 static void wait_for_server(void)
 {
-    const char *const words[] = {"pg_isready", "-q", "-h", directory, NULL};
+    const char *words[] = {"pg_isready", "-q", "-h", directory, NULL};
     int status = 1;
     for (int i = 0; i < 500 && status != 0; i++) {
         pid_t child = run_as_postgres("pg_isready", words);
