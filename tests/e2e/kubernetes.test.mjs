@@ -17,7 +17,7 @@ import { World } from '../lib/world.mjs';
 const root = fileURLToPath(new URL('../../deploy/', import.meta.url));
 const kubernetes = join(root, 'kubernetes');
 const rendered = ['base', 'overlays/all-in-one', 'overlays/split', 'monitoring'];
-const examples = ['examples/ingress.yaml', 'examples/secret.yaml'];
+const examples = ['examples/ingress.yaml', 'examples/migrate.yaml', 'examples/secret.yaml'];
 
 /** `patches` came with kustomize 4: Debian 12's own kubectl is too old. */
 function kubectlIsTooOld() {
@@ -112,8 +112,8 @@ describe('the manifests', { skip }, () => {
 
   const deployments = () => ['base', 'overlays/split'].flatMap(render).filter(({ kind }) => kind === 'Deployment');
 
-  test('meet the restricted pod security standard, with a read-only root', () => {
-    for (const { spec } of deployments()) {
+  test('meet the restricted pod security standard, with a read-only root', async () => {
+    for (const { spec } of [...deployments(), ...(await readObjects('examples/migrate.yaml'))]) {
       const pod = spec.template.spec;
       assert.equal(pod.securityContext.runAsNonRoot, true);
       assert.equal(pod.securityContext.seccompProfile.type, 'RuntimeDefault');
@@ -138,7 +138,7 @@ describe('the manifests', { skip }, () => {
     const { stdout } = await run(['serve', '--help']);
     const { data } = render('base').find(({ kind }) => kind === 'ConfigMap');
     for (const name of Object.keys(data)) assert.match(stdout, new RegExp(`\\b${name}\\b`));
-    for (const { spec } of deployments()) {
+    for (const { spec } of [...deployments(), ...(await readObjects('examples/migrate.yaml'))]) {
       const { args } = spec.template.spec.containers[0];
       const { stderr } = await run(args, data);
       assert.match(stderr, /secrets\.env/, 'only the file is missing');
