@@ -335,7 +335,7 @@ describe('dead replay', { concurrency: 8 }, () => {
     await until(async () => (await world.redis.call('XLEN', key('events'))) > 20, 'some of them to be replayed');
     await child.stop('SIGKILL');
     const places = [...(await world.redis.entries(key('events'))), ...(await world.dead())].map(({ event }) => event);
-    assert.deepEqual(places.toSorted(), letters.map(({ event }) => event).toSorted());
+    assert.deepEqual(places.sort(), letters.map(({ event }) => event).sort());
     assert.equal((await act(world, 'replay', '--all')).code, 0);
     assert.equal(await world.redis.call('XLEN', key('events')), 500);
   });

@@ -31,7 +31,7 @@ describe('explain', { concurrency: 8 }, () => {
     const times = life.timeline.map(({ at_ms }) => at_ms);
     assert.deepEqual(
       times,
-      times.toSorted((a, b) => a - b),
+      [...times].sort((a, b) => a - b),
     );
     assert.equal(life.timeline.at(-1).effects, 'email,onboarding');
 

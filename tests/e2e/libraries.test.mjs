@@ -1,15 +1,14 @@
 // Libraries that not every process needs are opened by those that do.
 
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 
 import { Identihook, run } from '../lib/identihook.mjs';
+import { mapsOf } from '../lib/process.mjs';
 import { World } from '../lib/world.mjs';
-
-const maps = (program) => readFile(`/proc/${program.pid}/maps`, 'utf8');
 
 /** A folder that the dynamic linker looks into first, with a library that cannot be loaded. */
 async function brokenLibraries(t, name = 'libcurl.so.4') {
@@ -22,10 +21,10 @@ async function brokenLibraries(t, name = 'libcurl.so.4') {
 describe('libcurl', { concurrency: 4 }, () => {
   test('is in a worker, and not in a process that only receives', async (t) => {
     const world = await World.open(t);
-    assert.match(await maps(world.program), /libcurl/);
+    assert.match(mapsOf(world.program), /libcurl/);
     const ingest = await Identihook.start(world.settings, { words: ['--role', 'ingest'] });
     t.after(() => ingest.stop());
-    assert.doesNotMatch(await maps(ingest), /libcurl|libgnutls|libldap|libkrb5/);
+    assert.doesNotMatch(mapsOf(ingest), /libcurl|libgnutls|libldap|libkrb5/);
   });
 
   test('may be missing where webhooks are only received', async (t) => {
@@ -61,11 +60,11 @@ describe('libjwt', { concurrency: 4 }, () => {
 
   test('is in a process that hands out sessions, and in no other', async (t) => {
     const world = await World.open(t);
-    assert.doesNotMatch(await maps(world.program), /libjwt/);
+    assert.doesNotMatch(mapsOf(world.program), /libjwt/);
     const ingest = await world.start({ settings: { IDENTIHOOK_SESSION_TOKEN_SECRET }, words: ['--role', 'ingest'] });
-    assert.match(await maps(ingest), /libjwt/);
+    assert.match(mapsOf(ingest), /libjwt/);
     const worker = await world.start({ settings: { IDENTIHOOK_SESSION_TOKEN_SECRET }, words: ['--role', 'worker'] });
-    assert.doesNotMatch(await maps(worker), /libjwt/);
+    assert.doesNotMatch(mapsOf(worker), /libjwt/);
   });
 
   test('is named with its packages when it cannot be opened', async (t) => {

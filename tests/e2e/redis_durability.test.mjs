@@ -102,7 +102,8 @@ describe('with IDENTIHOOK_DURABILITY=replica', { concurrency: 4 }, () => {
   const settings = { IDENTIHOOK_DURABILITY: 'replica' };
 
   test('an event is answered 200 when the replica has it', async (t) => {
-    const { world, replica } = await openWithReplica(t, settings);
+    const patient = { ...settings, IDENTIHOOK_ENQUEUE_TIMEOUT: '10s' }; // a replica begins with a rewrite of its file
+    const { world, replica } = await openWithReplica(t, patient);
     const all = Array.from({ length: 20 }, () => world.pair('verified'));
     const answers = await Promise.all(all.map(({ event }) => world.deliver(event)));
     for (const [i, { status }] of answers.entries()) {
