@@ -127,7 +127,7 @@ describe('a paused effect', { concurrency: 8 }, () => {
 
 describe('paused processing', { concurrency: 8 }, () => {
   test('takes nothing, while receiving goes on; resumed, it takes all', async (t) => {
-    const world = await World.open(t);
+    const world = await World.open(t, { settings: { IDENTIHOOK_LOOPS: '1' } }); // each loop hears of it by itself
     await act(world, 'pause', '--reason', 'a migration');
     await paused(world, 'processing');
     const pairs = [1, 2, 3].map(() => world.pair('verified'));
