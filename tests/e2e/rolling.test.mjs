@@ -88,7 +88,7 @@ describe('a rolling update under load', () => {
     }
     await Promise.all([rolling, sending]);
 
-    assert.ok(sent.length > 100, `${sent.length} events`);
+    assert.ok(sent.length > 4 * SENDERS, `${sent.length} events`);
     for (const event of sent) assert.equal((await world.outcome(event)).outcome, 'done');
     for (const event of sent) {
       assert.equal(world.outcomesOf(event).length, 1);

@@ -60,11 +60,11 @@ static bool take_mail(struct script_peer *peer, struct smtp_script *script)
     if (!pass(peer, script, SMTP_CONTENT) || !read_content(peer, script)) {
         return false;
     }
+    if (script->reply_at != SMTP_FINAL) {
+        atomic_fetch_add(&script->mails, 1); /* before whoever hears of it looks */
+    }
     if (!answer(peer, script, SMTP_FINAL, "250 2.0.0 taken\r\n")) {
         return false;
-    }
-    if (script->reply_at != SMTP_FINAL) {
-        atomic_fetch_add(&script->mails, 1);
     }
     return script->goodbye != SMTP_LEAVES_AT_ONCE || leave(peer);
 }
