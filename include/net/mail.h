@@ -22,7 +22,8 @@
  * themselves (RFC 7435, opportunistic security): whoever could show a false certificate could as well hide the offer,
  * and to refuse a self-signed relay would only lead to mails in clear text. It protects against listening, not against
  * an active attacker: a login over an untrusted network wants smtps:// or MAIL_TLS_REQUIRED. A login is never sent
- * without TLS, unless that is asked for: a server that offers none gets neither the login nor the mail.
+ * without TLS, unless that is asked for or it stays on this machine (cleartext_login): a server that offers none gets
+ * neither the login nor the mail.
  */
 struct mailer;
 struct mail_outlet;

@@ -1,6 +1,8 @@
 /* The kinds of setting.h that one setting has. */
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -381,6 +383,20 @@ static bool read_smtp_options(struct text query, struct settings *settings)
     return true;
 }
 
+/* A loopback address, with a port or without: what goes there is on no wire. */
+static bool is_this_machine(struct text server)
+{
+    char host[INET_ADDRSTRLEN];
+    struct in_addr address;
+    if (text_starts_with(server, TEXT("[::1]"))) {
+        return true;
+    }
+    struct text name = text_cut(&server, ':');
+    (void)snprintf(host, sizeof(host), "%.*s", TEXT_ARGUMENTS(name));
+    bool is_numeric = name.length < sizeof(host) && inet_pton(AF_INET, host, &address) == 1;
+    return text_equal(name, TEXT("localhost")) || (is_numeric && ntohl(address.s_addr) >> 24 == IN_LOOPBACKNET);
+}
+
 int setting_smtp(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
 {
     (void)setting;
@@ -396,6 +412,7 @@ int setting_smtp(const struct setting *setting, struct settings *settings, struc
     } else if (!read_smtp_options(query, settings)) {
         *fault = "has an unknown option: only starttls=required, starttls=off and login=cleartext are known";
     }
+    settings->smtp_cleartext_login |= is_this_machine(server);
     return *fault ? 0 : setting_copy(&settings->smtp_url, url);
 }
 

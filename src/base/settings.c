@@ -271,10 +271,11 @@ static bool resolve(struct settings *settings, unsigned needs, struct buffer *fa
             "SMTP_URL is set, but not IDENTIHOOK_MAIL_FROM; for example IDENTIHOOK_MAIL_FROM=identity@example.com");
     require((settings->smtp_username != NULL) == secret_is_set(&settings->smtp_password), faults, &faulty,
             "SMTP_USERNAME and SMTP_PASSWORD belong together: set both or none");
-    require(!settings->smtp_username || settings->smtp_starttls != STARTTLS_OFF || settings->smtp_cleartext_login,
-            faults, &faulty,
-            "SMTP_URL has starttls=off, so that the login would go in clear text; if that is wanted, to a relay on the "
-            "same machine, say so: SMTP_URL=smtp://127.0.0.1:25?starttls=off&login=cleartext");
+    require(
+        !settings->smtp_username || settings->smtp_starttls != STARTTLS_OFF || settings->smtp_cleartext_login, faults,
+        &faulty,
+        "SMTP_URL has starttls=off, so that the login would go in clear text to another machine; if that is wanted, "
+        "say so: SMTP_URL=smtp://mail:25?starttls=off&login=cleartext");
     require((settings->tls_certificate != NULL) == (settings->tls_key != NULL), faults, &faulty,
             "IDENTIHOOK_TLS_CERT and IDENTIHOOK_TLS_KEY belong together: set both or none");
     require((settings->redis.certificate != NULL) == (settings->redis.key != NULL), faults, &faulty,

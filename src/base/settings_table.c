@@ -222,8 +222,8 @@ const struct setting settings_table[] = {
      .help = "verified fields that are fetched and passed on: first_name, last_name, dob, address, id_number, "
              "id_number_type, email, phone, sex; none by default. dob, id_number and sex need a restricted key"},
     {.name = "SMTP_URL", .read = setting_smtp, .example = "smtp://mail.example.com:587",
-     .help = "smtp://host:587 (STARTTLS when offered, and always before a login; ?starttls=required insists and "
-             "verifies, ?starttls=off never; ?login=cleartext lets a login pass without TLS), or smtps://host"},
+     .help = "smtp://host:587 (STARTTLS when offered, and always before a login to another machine; ?starttls=required "
+             "insists and verifies, ?starttls=off never; ?login=cleartext lets a login pass without TLS), or smtps://host"},
     {.name = "SMTP_USERNAME", .read = setting_text, .offset = FIELD(smtp_username), .example = "mailer",
      .help = "SMTP login"},
     {.name = "SMTP_PASSWORD", .read = setting_secret, .offset = FIELD(smtp_password), .secret = true,

@@ -559,7 +559,7 @@ START_TEST(what_is_written_upon_a_colour_can_be_read)
 }
 END_TEST
 
-START_TEST(a_login_in_clear_text_must_be_asked_for)
+START_TEST(a_login_in_clear_text_to_another_machine_must_be_asked_for)
 {
     struct settings settings;
     minimal();
@@ -573,10 +573,17 @@ START_TEST(a_login_in_clear_text_must_be_asked_for)
     ck_assert_int_eq(settings.smtp_starttls, STARTTLS_OFF);
     ck_assert_str_eq(settings.smtp_url, "smtp://h:25");
     settings_free(&settings);
-    (void)setenv("SMTP_URL", "smtp://h:25", 1);
-    ck_assert_ptr_null(load(&settings, NULL));
-    ck_assert(!settings.smtp_cleartext_login);
-    settings_free(&settings);
+    static const char *const others[] = {"smtp://h:25", "smtp://127.0.0.1.example.com", "smtp://10.0.0.1:25",
+                                         "smtp://localhost.example.com"};
+    static const char *const own[] = {"smtp://127.0.0.1:25", "smtp://localhost", "smtp://[::1]:25"};
+    for (size_t i = 0; i < ARRAY_LENGTH(others) + ARRAY_LENGTH(own); i++) {
+        bool is_own = i >= ARRAY_LENGTH(others);
+        const char *url = is_own ? own[i - ARRAY_LENGTH(others)] : others[i];
+        (void)setenv("SMTP_URL", url, 1);
+        ck_assert_ptr_null(load(&settings, NULL));
+        ck_assert_msg(settings.smtp_cleartext_login == is_own, "%s", url);
+        settings_free(&settings);
+    }
 }
 END_TEST
 
@@ -657,7 +664,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, the_environment_wins_over_the_env_file);
     tcase_add_test(tests, actions_default_to_those_whose_target_is_there);
     tcase_add_test(tests, what_is_written_upon_a_colour_can_be_read);
-    tcase_add_test(tests, a_login_in_clear_text_must_be_asked_for);
+    tcase_add_test(tests, a_login_in_clear_text_to_another_machine_must_be_asked_for);
     tcase_add_loop_test(tests, the_url_itself_says_how_far_updates_may_go, 0, (int)ARRAY_LENGTH(reaches));
     tcase_add_test(tests, every_setting_is_described);
     tcase_add_test(tests, the_readme_has_the_table_as_it_is);
