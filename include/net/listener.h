@@ -42,8 +42,9 @@ struct listener_options {
     struct http_limits limits;
     uint64_t header_timeout_ms;  /* first byte of a request to the end of its headers; also for a connection's first
                                     byte, and for a TLS handshake */
-    uint64_t request_timeout_ms; /* first byte to the end of its body; also for the client to take an answer */
-    uint64_t idle_timeout_ms;    /* between requests */
+    uint64_t request_timeout_ms; /* first byte to the end of its body, so that it also bounds the headers; also for the
+                                    client to take an answer */
+    uint64_t idle_timeout_ms;    /* between requests, and before the first */
     uint64_t linger_timeout_ms;  /* from our end of a connection to the client's; also for a first request in a drain */
     size_t max_connections;
     struct address_table *addresses; /* NULL: no limit by address; outlives the listener */

@@ -439,6 +439,11 @@ void listener_begin(struct listener *listener)
     resume_accepting(listener);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 static void init(struct listener *listener, uv_loop_t *loop, const struct listener_options *options)
 {
     listener->socket = -1;
@@ -448,9 +453,9 @@ static void init(struct listener *listener, uv_loop_t *loop, const struct listen
         list_init(&listener->stages[stage]);
     }
     listener->stage_timeouts[CONN_HANDSHAKE] = options->header_timeout_ms;
-    listener->stage_timeouts[CONN_NEW] = options->header_timeout_ms;
+    listener->stage_timeouts[CONN_NEW] = least(options->header_timeout_ms, options->idle_timeout_ms);
     listener->stage_timeouts[CONN_IDLE] = options->idle_timeout_ms;
-    listener->stage_timeouts[CONN_HEAD] = options->header_timeout_ms;
+    listener->stage_timeouts[CONN_HEAD] = least(options->header_timeout_ms, options->request_timeout_ms);
     listener->stage_timeouts[CONN_BODY] = options->request_timeout_ms;
     listener->stage_timeouts[CONN_WRITING] = options->request_timeout_ms;
     listener->stage_timeouts[CONN_LEAVING] = options->linger_timeout_ms;
