@@ -50,6 +50,11 @@ static void tell_session(struct examination *examination, const struct fetch_res
     } else if (result->status == 0) {
         examination_tell(examination, HEALTH_BROKEN, "stripe", "check the network, STRIPE_API_BASE and certificates",
                          "%s cannot be asked: %s", examination->settings->stripe_api_base, result->fault_text);
+    } else if (result->status == 404) {
+        /* What the verdict says is about one session; the list is always there. */
+        examination_tell(examination, HEALTH_BROKEN, "stripe", "check STRIPE_API_BASE",
+                         "404: there is no list of verification sessions at %s, so that this is not Stripe's API",
+                         examination->settings->stripe_api_base);
     } else {
         examination_tell(examination, HEALTH_BROKEN, "stripe", "", "%d: %s", result->status, verdict->error);
     }

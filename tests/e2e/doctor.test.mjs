@@ -86,6 +86,14 @@ describe('doctor', { concurrency: 8 }, () => {
     assert.equal((await examine(world, { IDENTIHOOK_LIVEMODE: 'test' })).of('stripe mode').state, 'ok');
   });
 
+  test('sees that something else than Stripe answers at STRIPE_API_BASE', async (t) => {
+    const world = await World.open(t, { start: false });
+    world.stripe.fail({ status: 404 });
+    const { state, found, fix } = (await examine(world)).of('stripe');
+    assert.deepEqual([state, fix], ['broken', 'check STRIPE_API_BASE']);
+    assert.match(found, /^404: there is no list/);
+  });
+
   test('sees a clock that disagrees with Stripe\'s', async (t) => {
     const world = await World.open(t, { start: false });
     const off = (seconds) =>
