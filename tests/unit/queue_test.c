@@ -842,7 +842,8 @@ START_TEST(after_redis_was_away_owners_have_time_to_show_themselves)
     while (!claimed) { /* the owner falls silent after all */
         claimed = take(&other, inbox_claim);
     }
-    ck_assert_uint_ge((uv_hrtime() - back) / 1000000, CLAIM_AFTER_MS);
+    /* Clocks of whole milliseconds, as Redis's, may see one more. */
+    ck_assert_uint_ge((uv_hrtime() - back) / 1000000 + 1, CLAIM_AFTER_MS);
     free(claimed);
     close_inbox(&other);
     end_lease(&lease, &mine);
