@@ -60,8 +60,8 @@ int arguments_parse(struct arguments *arguments, int argc, char **argv)
     optind = 0; /* glibc: start over, also after an earlier parse */
     opterr = 0; /* our own words */
     int found;
-    while ((found = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-        if (found == OPTION_HELP) {
+    while ((found = getopt_long(argc, argv, ":h", long_options, NULL)) != -1) {
+        if (found == OPTION_HELP || found == 'h') {
             print_help(arguments);
             return 1;
         }

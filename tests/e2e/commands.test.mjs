@@ -408,6 +408,7 @@ describe('the command line', { concurrency: 8 }, () => {
       assert.match(one.stdout, new RegExp(`^usage: identihook ${command}`));
     }
     const serve = await run(['serve', '--help']);
+    assert.equal((await run(['serve', '-h'])).stdout, serve.stdout);
     for (const name of ['STRIPE_WEBHOOK_SECRET', 'REDIS_URL', 'IDENTIHOOK_CLAIM_AFTER', 'IDENTIHOOK_LOG_LEVEL'])
       assert.match(serve.stdout, new RegExp(name));
   });
