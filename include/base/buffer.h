@@ -35,6 +35,9 @@ void buffer_append_number(struct buffer *buffer, uint64_t number);
  * become U+FFFD. */
 void buffer_append_json(struct buffer *buffer, struct text text);
 
+/* Appends `text` escaped for where HTML's text or a quoted attribute's value stands. */
+void buffer_append_html(struct buffer *buffer, struct text text);
+
 /* The whole content, borrowed until the next change. */
 struct text buffer_text(const struct buffer *buffer);
 

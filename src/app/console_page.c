@@ -22,34 +22,13 @@ static const char style[] =
 
 /* ---- writing */
 
-/* Escaped for where text or a quoted attribute's value stands. */
+/* Control characters, which a page must not have, become blanks. */
 static void write_text(struct buffer *out, struct text text)
 {
     for (size_t i = 0; i < text.length; i++) {
         unsigned char byte = (unsigned char)text.data[i];
-        switch (byte) {
-        case '&':
-            buffer_append_string(out, "&amp;");
-            break;
-        case '<':
-            buffer_append_string(out, "&lt;");
-            break;
-        case '>':
-            buffer_append_string(out, "&gt;");
-            break;
-        case '"':
-            buffer_append_string(out, "&quot;");
-            break;
-        case '\'':
-            buffer_append_string(out, "&#39;");
-            break;
-        default:
-            if (byte < 0x20 || byte == 0x7f) {
-                buffer_append_byte(out, ' ');
-            } else {
-                buffer_append_byte(out, text.data[i]);
-            }
-        }
+        bool controls = byte < 0x20 || byte == 0x7f;
+        buffer_append_html(out, controls ? TEXT(" ") : (struct text){.data = text.data + i, .length = 1});
     }
 }
 

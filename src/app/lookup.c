@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "app/stripe_reply.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/breaker.h"
@@ -313,20 +314,12 @@ static bool is_late(const struct lookup *lookup)
 
 static void judge(const struct lookup *lookup, const struct fetch_result *fetched, struct api_verdict *verdict)
 {
-    struct api_reply reply = {
-        .subject = API_SESSION,
-        .key_is_live = api_key_is_live(secret_reveal(&lookup->owner->options.settings->stripe_key)),
-        .event_is_live = lookup->entry->livemode,
-        .of_account = lookup->entry->account.length > 0,
-        .is_late = is_late(lookup),
-        .status = fetched->status,
-        .timed_out = fetched->fault == FETCH_TIMEOUT,
-        .retry_after = fetched->retry_after,
-        .should_retry = fetched->should_retry,
-        .request_id = fetched->request_id,
-        .rate_limit_reason = fetched->rate_limit_reason,
-        .body = fetched->body,
-    };
+    struct api_reply reply = stripe_reply_of(fetched);
+    reply.subject = API_SESSION;
+    reply.key_is_live = api_key_is_live(secret_reveal(&lookup->owner->options.settings->stripe_key));
+    reply.event_is_live = lookup->entry->livemode;
+    reply.of_account = lookup->entry->account.length > 0;
+    reply.is_late = is_late(lookup);
     api_judge(&reply, verdict);
 }
 

@@ -5,6 +5,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "app/stripe_reply.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "core/retry.h"
@@ -168,16 +169,8 @@ static void on_page(void *context, const struct fetch_result *result)
 {
     struct reconciliation *run = context;
     run->fetch = NULL;
-    struct api_reply reply = {
-        .subject = API_EVENTS,
-        .status = result->status,
-        .timed_out = result->fault == FETCH_TIMEOUT,
-        .retry_after = result->retry_after,
-        .should_retry = result->should_retry,
-        .request_id = result->request_id,
-        .rate_limit_reason = result->rate_limit_reason,
-        .body = result->body,
-    };
+    struct api_reply reply = stripe_reply_of(result);
+    reply.subject = API_EVENTS;
     struct api_verdict verdict;
     api_judge(&reply, &verdict);
     if (verdict.outcome == API_OK) {

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "app/stripe_reply.h"
 #include "base/random.h"
 
 #define TRIES_MAXIMUM 3
@@ -46,15 +47,7 @@ static void on_fetched(void *context, const struct fetch_result *result)
 {
     struct stripe_call *call = context;
     call->fetch = NULL;
-    struct api_reply reply = {
-        .status = result->status,
-        .timed_out = result->fault == FETCH_TIMEOUT,
-        .retry_after = result->retry_after,
-        .should_retry = result->should_retry,
-        .request_id = result->request_id,
-        .rate_limit_reason = result->rate_limit_reason,
-        .body = result->body,
-    };
+    struct api_reply reply = stripe_reply_of(result);
     struct api_verdict verdict;
     api_judge(&reply, &verdict);
     if (!try_again(call, &verdict)) {

@@ -129,6 +129,36 @@ void buffer_append_json(struct buffer *buffer, struct text text)
     }
 }
 
+static const char *html_escape(char byte)
+{
+    switch (byte) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    case '\'':
+        return "&#39;";
+    default:
+        return NULL;
+    }
+}
+
+void buffer_append_html(struct buffer *buffer, struct text text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        const char *escape = html_escape(text.data[i]);
+        if (escape) {
+            buffer_append_string(buffer, escape);
+        } else {
+            buffer_append_byte(buffer, text.data[i]);
+        }
+    }
+}
+
 void buffer_append_number(struct buffer *buffer, uint64_t number)
 {
     char digits[DECIMAL_SIZE];

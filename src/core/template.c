@@ -426,29 +426,6 @@ void template_free(struct template *template)
 
 /* ---- rendering */
 
-static void append_html(struct buffer *out, struct text character)
-{
-    switch (character.data[0]) {
-    case '&':
-        buffer_append_string(out, "&amp;");
-        break;
-    case '<':
-        buffer_append_string(out, "&lt;");
-        break;
-    case '>':
-        buffer_append_string(out, "&gt;");
-        break;
-    case '"':
-        buffer_append_string(out, "&quot;");
-        break;
-    case '\'':
-        buffer_append_string(out, "&#39;");
-        break;
-    default:
-        buffer_append(out, character);
-    }
-}
-
 static bool is_plain_in_url(char byte)
 {
     return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
@@ -482,7 +459,7 @@ static void append_value(struct buffer *out, const char *value, enum escape esca
 {
     static void (*const appends[])(struct buffer *, struct text) = {
         [ESCAPE_PLAIN] = append_plain,
-        [ESCAPE_HTML] = append_html,
+        [ESCAPE_HTML] = buffer_append_html,
         [ESCAPE_URL_PART] = append_url_part,
         [ESCAPE_COLOR] = append_color,
     };
