@@ -44,7 +44,7 @@ struct session {
     enum session_status status;
     char *status_text; /* Stripe's word */
     bool livemode;
-    bool redacted;           /* a redaction is under way or done: the personal data is gone or going */
+    bool redacted;           /* the personal data is gone */
     bool has_error;          /* last_error is an object: a check has failed */
     char *error_code;        /* last_error.code, or NULL */
     char *user;              /* client_reference_id, else metadata.user_id, else NULL */

@@ -106,14 +106,21 @@ static int keep_outputs(const json_t *verified, unsigned chosen, json_t **output
     return status;
 }
 
+/* A redaction that is under way, for up to four days, has not taken anything yet: the session is what its status says.
+ */
+static bool is_redacted(const json_t *redaction)
+{
+    const char *status = json_string_value(json_object_get(redaction, "status"));
+    return json_is_object(redaction) && !(status && strcmp(status, "processing") == 0);
+}
+
 static int fill(struct session *session, const json_t *json, unsigned outputs)
 {
     const json_t *error = json_object_get(json, "last_error");
-    const json_t *redaction = json_object_get(json, "redaction");
     const json_t *verified = json_object_get(json, "verified_outputs");
     session->livemode = json_is_true(json_object_get(json, "livemode"));
     session->has_error = json_is_object(error);
-    session->redacted = json_is_object(redaction);
+    session->redacted = is_redacted(json_object_get(json, "redaction"));
     int status = copy_string(json, "id", &session->id);
     status = status == 0 ? copy_string(json, "status", &session->status_text) : status;
     status = status == 0 ? copy_string(error, "code", &session->error_code) : status;

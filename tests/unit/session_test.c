@@ -38,6 +38,17 @@ START_TEST(a_redacted_session_is_known_as_such)
 }
 END_TEST
 
+START_TEST(a_session_whose_redaction_is_under_way_is_what_its_status_says)
+{
+    struct session *session = parse(SESSION(",\"redaction\":{\"status\":\"processing\"}"), 0);
+    ck_assert(!session->redacted);
+    session_free(session);
+    session = parse(SESSION(",\"redaction\":{\"status\":\"redacted\"}"), 0);
+    ck_assert(session->redacted);
+    session_free(session);
+}
+END_TEST
+
 START_TEST(the_user_is_the_reference_or_else_the_metadata)
 {
     struct session *session = parse(SESSION(",\"client_reference_id\":\"ref\",\"metadata\":{\"user_id\":\"meta\"}"), 0);
@@ -132,6 +143,7 @@ static void fill(TCase *tests)
 {
     tcase_add_test(tests, a_verified_session_as_stripe_returns_it_is_read);
     tcase_add_test(tests, a_redacted_session_is_known_as_such);
+    tcase_add_test(tests, a_session_whose_redaction_is_under_way_is_what_its_status_says);
     tcase_add_test(tests, the_user_is_the_reference_or_else_the_metadata);
     tcase_add_test(tests, the_address_is_the_provided_one_or_else_the_verified_one);
     tcase_add_loop_test(tests, what_a_link_has_named_is_not_trusted_and_what_was_verified_comes_first, 0,
