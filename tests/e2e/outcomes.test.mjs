@@ -115,10 +115,16 @@ describe('outcomes', { concurrency: 8 }, () => {
     assert.equal(await world.redis.call('XLEN', key('dead')), 0);
   });
 
+  test('an event counts while the redaction of its session is only under way', async (t) => {
+    const world = await World.open(t);
+    const { event } = world.pair('verified', { redaction: { status: 'processing' } });
+    assert.equal((await world.carry(event)).outcome, 'done');
+  });
+
   const superseding = {
     'verified, but being checked again': ['verified', 'processing', {}],
     'verified, but failed': ['verified', 'failed', {}],
-    'verified, but redacted since': ['verified', 'verified', { redaction: { status: 'processing' } }],
+    'verified, but redacted since': ['verified', 'verified', { redaction: { status: 'redacted' } }],
     'failed, but canceled since': ['requires_input', 'canceled', {}],
     'failed, but being checked again': ['requires_input', 'processing', {}],
     'failed, but begun anew (no error any more)': ['requires_input', 'requires_input', {}],
