@@ -295,7 +295,9 @@ export class RedisServer {
     this.#client?.close();
     this.#client = undefined;
     this.thaw();
-    await this.#process.stop(signal);
+    // A new replica that writes its first file does not end when it is told to, and forgets that it was.
+    const again = setInterval(() => this.#process.signal(signal), 500);
+    await this.#process.stop(signal).finally(() => clearInterval(again));
   }
 
   /** Ends it and removes its data. */
