@@ -19,14 +19,14 @@ struct argument {
 };
 
 struct arguments {
-    const char *usage;         /* "identihook verify --payload FILE --header TEXT [options]" */
-    const char *description;   /* what the command does; one or more lines */
-    const char *after_help;    /* NULL, or text that follows the options in --help */
-    struct argument *options;  /* ends with a NULL name */
-    char **positional;         /* filled in: into argv, which is put into order */
-    size_t positional_count;   /* filled in */
+    const char *usage;        /* "identihook verify --payload FILE --header TEXT [options]" */
+    const char *description;  /* what the command does; one or more lines */
+    const char *after_help;   /* NULL, or text that follows the options in --help */
+    struct argument *options; /* ends with a NULL name */
+    char **positional;        /* filled in: into argv, which is put into order */
+    size_t positional_count;  /* filled in */
     size_t positional_maximum;
-    const char *env_file;      /* filled in: --env-file, or NULL */
+    const char *env_file; /* filled in: --env-file, or NULL */
 };
 
 /* 0: go on. 1: --help was given and printed to standard output. -EINVAL: the fault was printed to standard error. */

@@ -335,8 +335,7 @@ static int open_writer(struct server *server)
     struct buffer faults = {0};
     int status = mail_writer_open(server->options.settings, &server->writer, &faults);
     if (status == MAIL_WRITER_FAULTY) {
-        log_error("mails cannot be written: check IDENTIHOOK_MAIL_TEMPLATES",
-                  LOG_TEXT("faults", buffer_text(&faults)));
+        log_error("mails cannot be written: check IDENTIHOOK_MAIL_TEMPLATES", LOG_TEXT("faults", buffer_text(&faults)));
         status = -ENOTSUP;
     }
     buffer_free(&faults);

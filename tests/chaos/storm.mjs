@@ -46,6 +46,8 @@ const settingsOf = ({ secret, stripe, onboarding }) => ({
   IDENTIHOOK_ONBOARDING_URL: `${onboarding.url}/identity`,
 });
 
+const GONE = -2; // what PTTL says of a key that is not there
+
 export class Storm {
   slots = [];
   faults = []; // that happened: { name, from, to, slot }
@@ -259,17 +261,15 @@ export class Storm {
   /** What Redis holds in the end. */
   async #look() {
     const keys = await this.redis.call('KEYS', '*');
-    this.left = await Promise.all(
+    const left = await Promise.all(
       keys.map(async (name) => {
         const type = await this.redis.call('TYPE', name);
-        return {
-          name,
-          type,
-          ttl: await this.redis.call('PTTL', name),
-          value: type === 'string' ? await this.redis.call('GET', name) : null,
-        };
+        const value = type === 'string' ? await this.redis.call('GET', name) : null;
+        const ttl = await this.redis.call('PTTL', name);
+        return { name, type: ttl === GONE ? 'none' : type, ttl, value };
       }),
     );
+    this.left = left.filter(({ type }) => type !== 'none'); // some went by themselves meanwhile
     this.streamLength = await this.redis.call('XLEN', key('events'));
     this.letters = await this.redis.entries(key('dead'));
     this.pending = (await this.redis.call('XPENDING', key('events'), 'identihook'))[0];

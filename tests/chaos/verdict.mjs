@@ -104,8 +104,18 @@ function judgeMails(event, mails, blame, counts) {
   if (new Set(mails.map(({ raw }) => raw)).size > 1) blame(event.id, 'its mails differ');
 }
 
+/** Whether an event's try had ended before another one began: its update is left to a later try. */
+function hadEnded(witness, [mail, effect]) {
+  const slack = 5; // ms: clocks are read before and after
+  return (witness.lines.get(mail.event) ?? []).some(({ line }) => {
+    const at = Date.parse(line.time);
+    return /will be tried again/.test(line.message) && at >= mail.from - slack && at <= effect.from + slack;
+  });
+}
+
 function judgeTurns(witness, blame, counts) {
   for (const { why, session, marks } of witness.overlaps) {
+    if (/between/.test(why) && hadEnded(witness, marks)) continue;
     const event = marks.findLast((mark) => mark.event)?.event ?? witness.sessions.get(session)?.events[0]?.id;
     const from = Math.min(...marks.map((mark) => mark.from));
     // Who is told to end may leave the update to another one.
