@@ -3,29 +3,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "app/chore.h"
 #include "store/backlog.h"
 #include "store/keys.h"
 
 struct backlog_watch {
     struct queue *queue;
     struct telemetry *telemetry;
-    uv_timer_t timer;
+    struct chore chore; /* a turn is a question */
     struct backlog_call call;
-    bool asking;
-    int holds; /* what keeps this object: the timer, and the call under way */
-    void (*closed)(void *context);
-    void *closed_context;
 };
-
-static void release(struct backlog_watch *watch)
-{
-    if (--watch->holds == 0) {
-        void (*closed)(void *) = watch->closed;
-        void *context = watch->closed_context;
-        free(watch);
-        closed(context);
-    }
-}
 
 static void set_count(struct backlog_watch *watch, enum telemetry_state state, int64_t count)
 {
@@ -60,25 +47,21 @@ static void on_read(struct backlog_call *call, const struct backlog *backlog, co
 {
     struct backlog_watch *watch = CONTAINER_OF(call, struct backlog_watch, call);
     (void)error; /* whoever uses Redis in earnest tells of it */
-    watch->asking = false;
     if (backlog) {
         take(watch, backlog);
     }
-    release(watch);
+    chore_done(&watch->chore, BACKLOG_WATCH_INTERVAL_MS);
+}
+
+static int begin(struct chore *chore)
+{
+    struct backlog_watch *watch = CONTAINER_OF(chore, struct backlog_watch, chore);
+    return backlog_read(watch->queue, &watch->call);
 }
 
 void backlog_watch_ask(struct backlog_watch *watch)
 {
-    if (watch->asking || watch->closed) {
-        return;
-    }
-    watch->asking = backlog_read(watch->queue, &watch->call) == 0;
-    watch->holds += watch->asking ? 1 : 0;
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-    backlog_watch_ask(timer->data);
+    chore_begin(&watch->chore);
 }
 
 int backlog_watch_open(uv_loop_t *loop, struct queue *queue, struct telemetry *telemetry, struct backlog_watch **opened)
@@ -89,23 +72,13 @@ int backlog_watch_open(uv_loop_t *loop, struct queue *queue, struct telemetry *t
     }
     watch->queue = queue;
     watch->telemetry = telemetry;
-    watch->holds = 1;
     watch->call.callback = on_read;
-    (void)uv_timer_init(loop, &watch->timer);
-    watch->timer.data = watch;
-    (void)uv_timer_start(&watch->timer, on_timer, BACKLOG_WATCH_INTERVAL_MS, BACKLOG_WATCH_INTERVAL_MS);
+    chore_open(&watch->chore, loop, BACKLOG_WATCH_INTERVAL_MS, begin, watch);
     *opened = watch;
     return 0;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
-{
-    release(handle->data);
-}
-
 void backlog_watch_close(struct backlog_watch *watch, void (*closed)(void *context), void *context)
 {
-    watch->closed = closed;
-    watch->closed_context = context;
-    uv_close((uv_handle_t *)&watch->timer, on_timer_closed);
+    chore_close(&watch->chore, closed, context);
 }

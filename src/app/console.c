@@ -6,6 +6,7 @@
 #include "app/admin.h"
 #include "app/console_page.h"
 #include "base/clock.h"
+#include "base/holds.h"
 #include "store/queue.h"
 
 /*
@@ -40,10 +41,7 @@ struct console {
     uint64_t opened_ms;
     struct console_counts before;
     struct console_counts latest;
-    bool closing;
-    int holds; /* what keeps this object: the timer and the queue */
-    void (*closed)(void *context);
-    void *closed_context;
+    struct holds holds; /* the timer and the queue */
 };
 
 /* ---- answering */
@@ -186,7 +184,7 @@ static int open_queue(struct console *console)
         console->queue = NULL;
         return status;
     }
-    console->holds++;
+    console->holds.count++;
     return 0;
 }
 
@@ -214,7 +212,7 @@ static void look(struct console *console)
 void console_answer(struct console *console, struct conn *conn)
 {
     bool fresh = console->page_at_ms > 0 && uv_now(console->loop) - console->page_at_ms < PAGE_KEPT_MS;
-    struct looker *looker = fresh || console->closing ? NULL : calloc(1, sizeof(*looker));
+    struct looker *looker = fresh || console->holds.closed ? NULL : calloc(1, sizeof(*looker));
     if (!looker) {
         answer_page(console, conn);
         return;
@@ -238,18 +236,19 @@ void console_forget(void *waiting)
 
 /* ---- opening and closing */
 
+static void put_away(void *object)
+{
+    struct console *console = object;
+    buffer_free(&console->backlog);
+    buffer_free(&console->overview);
+    buffer_free(&console->page);
+    free(console);
+}
+
 static void release(void *context)
 {
     struct console *console = context;
-    if (--console->holds == 0) {
-        void (*closed)(void *) = console->closed;
-        void *closed_context = console->closed_context;
-        buffer_free(&console->backlog);
-        buffer_free(&console->overview);
-        buffer_free(&console->page);
-        free(console);
-        closed(closed_context);
-    }
+    holds_release(&console->holds, put_away, console);
 }
 
 int console_open(uv_loop_t *loop, const struct console_options *options, struct console **opened)
@@ -260,7 +259,7 @@ int console_open(uv_loop_t *loop, const struct console_options *options, struct 
     }
     console->options = *options;
     console->loop = loop;
-    console->holds = 1;
+    console->holds.count = 1;
     console->opened_ms = clock_monotonic_ms();
     list_init(&console->lookers);
     (void)uv_timer_init(loop, &console->deadline);
@@ -276,9 +275,7 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void console_close(struct console *console, void (*closed)(void *context), void *context)
 {
-    console->closing = true;
-    console->closed = closed;
-    console->closed_context = context;
+    holds_close(&console->holds, closed, context);
     if (console->looking) {
         write_page(console);
     }

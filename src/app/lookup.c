@@ -5,6 +5,7 @@
 
 #include "app/stripe_reply.h"
 #include "base/clock.h"
+#include "base/holds.h"
 #include "base/log.h"
 #include "core/breaker.h"
 #include "core/decision.h"
@@ -24,11 +25,8 @@ struct lookups {
     struct breaker breaker;
     struct recall recall;
     struct redis_call slow_call;
-    bool slowing; /* Redis has still to answer it */
-    bool closing;
-    bool timer_open;
-    void (*closed)(void *context);
-    void *closed_context;
+    bool slowing;       /* Redis has still to answer it */
+    struct holds holds; /* the timer, and that call */
 };
 
 /* The steps, in their order. */
@@ -57,7 +55,7 @@ static void wind(struct lookups *lookups)
         uint64_t at = LIST_OBJECT(member, struct lookup, link)->wake_at_ms;
         soonest = at < soonest ? at : soonest;
     }
-    if (soonest == UINT64_MAX || lookups->closing) {
+    if (soonest == UINT64_MAX || lookups->holds.closed) {
         (void)uv_timer_stop(&lookups->timer);
     } else {
         (void)uv_timer_start(&lookups->timer, on_timer, soonest > now ? soonest - now : 0, 0);
@@ -257,13 +255,11 @@ static void on_rate(struct rate_call *call, int64_t wait_ms)
 
 /* ---- the fetch */
 
-static void finish(struct lookups *lookups)
+static void put_away(void *object)
 {
-    void (*closed)(void *) = lookups->closed;
-    void *context = lookups->closed_context;
+    struct lookups *lookups = object;
     recall_clear(&lookups->recall);
     free(lookups);
-    closed(context);
 }
 
 /* Redis's word is not waited for: without it the next 429 tells it again. */
@@ -272,9 +268,7 @@ static void on_slowed(struct redis_call *call, const struct redisReply *reply)
     struct lookups *lookups = CONTAINER_OF(call, struct lookups, slow_call);
     (void)reply;
     lookups->slowing = false;
-    if (lookups->closing && !lookups->timer_open) {
-        finish(lookups);
-    }
+    holds_release(&lookups->holds, put_away, lookups);
 }
 
 static void slow_down(struct lookup *lookup, const struct api_verdict *verdict)
@@ -293,6 +287,7 @@ static void slow_down(struct lookup *lookup, const struct api_verdict *verdict)
         lookups->slow_call.callback = on_slowed;
         lookups->slowing =
             rate_slow(lookups->options.queue, &lookups->slow_call, lookup->entry->livemode, pause_ms) == 0;
+        lookups->holds.count += lookups->slowing ? 1 : 0;
     }
 }
 
@@ -441,7 +436,7 @@ int lookups_open(uv_loop_t *loop, const struct lookups_options *options, struct 
     list_init(&lookups->waiting);
     (void)uv_timer_init(loop, &lookups->timer);
     lookups->timer.data = lookups;
-    lookups->timer_open = true;
+    lookups->holds.count = 1;
     *opened = lookups;
     return 0;
 }
@@ -449,16 +444,11 @@ int lookups_open(uv_loop_t *loop, const struct lookups_options *options, struct 
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct lookups *lookups = handle->data;
-    lookups->timer_open = false;
-    if (!lookups->slowing) {
-        finish(lookups);
-    }
+    holds_release(&lookups->holds, put_away, lookups);
 }
 
 void lookups_close(struct lookups *lookups, void (*closed)(void *context), void *context)
 {
-    lookups->closing = true;
-    lookups->closed = closed;
-    lookups->closed_context = context;
+    holds_close(&lookups->holds, closed, context);
     uv_close((uv_handle_t *)&lookups->timer, on_timer_closed);
 }

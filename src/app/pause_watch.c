@@ -1,39 +1,24 @@
 #include "app/pause_watch.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
+#include "app/chore.h"
 #include "base/log.h"
 
 #define PROCESSING_BIT 1u
 
 struct pause_watch {
     struct pause_watch_options options;
-    uv_timer_t timer;
+    struct chore chore; /* a turn is a question */
     struct control_call call;
-    bool asking;
     bool known;
     unsigned paused; /* bits as in telemetry->paused */
-    int holds;       /* what keeps this object: the timer, and the call under way */
-    void (*closed)(void *context);
-    void *closed_context;
 };
 
 static unsigned bit_of(enum action action)
 {
     return 2u << action;
-}
-
-static void release(struct pause_watch *watch)
-{
-    if (--watch->holds == 0) {
-        assert(watch->closed); /* the timer has a hold until then */
-        void (*closed)(void *) = watch->closed;
-        void *context = watch->closed_context;
-        free(watch);
-        closed(context);
-    }
 }
 
 static void log_change(const char *what, bool paused)
@@ -77,29 +62,24 @@ static void on_read(struct control_call *call, const struct control *control, co
 {
     static const struct control nothing;
     struct pause_watch *watch = CONTAINER_OF(call, struct pause_watch, call);
-    watch->asking = false;
-    if (!watch->closed && (control || (error[0] != '\0' && !watch->known))) {
+    if (!chore_is_closing(&watch->chore) && (control || (error[0] != '\0' && !watch->known))) {
         if (!control) {
             log_error("it cannot be read what is paused, so nothing is", LOG_STRING("error", error));
         }
         take(watch, control ? control : &nothing);
     }
-    release(watch);
+    chore_done(&watch->chore, PAUSE_WATCH_INTERVAL_MS);
+}
+
+static int begin(struct chore *chore)
+{
+    struct pause_watch *watch = CONTAINER_OF(chore, struct pause_watch, chore);
+    return control_read(watch->options.queue, &watch->call);
 }
 
 void pause_watch_ask(struct pause_watch *watch)
 {
-    if (watch->asking || watch->closed) {
-        return;
-    }
-    watch->call.callback = on_read;
-    watch->asking = control_read(watch->options.queue, &watch->call) == 0;
-    watch->holds += watch->asking ? 1 : 0;
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-    pause_watch_ask(timer->data);
+    chore_begin(&watch->chore);
 }
 
 int pause_watch_open(uv_loop_t *loop, const struct pause_watch_options *options, struct pause_watch **opened)
@@ -109,24 +89,15 @@ int pause_watch_open(uv_loop_t *loop, const struct pause_watch_options *options,
         return -ENOMEM;
     }
     watch->options = *options;
-    watch->holds = 1;
-    (void)uv_timer_init(loop, &watch->timer);
-    watch->timer.data = watch;
-    (void)uv_timer_start(&watch->timer, on_timer, PAUSE_WATCH_INTERVAL_MS, PAUSE_WATCH_INTERVAL_MS);
+    watch->call.callback = on_read;
+    chore_open(&watch->chore, loop, PAUSE_WATCH_INTERVAL_MS, begin, watch);
     *opened = watch;
     return 0;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
-{
-    release(handle->data);
-}
-
 void pause_watch_close(struct pause_watch *watch, void (*closed)(void *context), void *context)
 {
-    watch->closed = closed;
-    watch->closed_context = context;
-    uv_close((uv_handle_t *)&watch->timer, on_timer_closed);
+    chore_close(&watch->chore, closed, context);
 }
 
 bool pause_watch_permits(const struct pause_watch *watch)

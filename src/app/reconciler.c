@@ -6,6 +6,7 @@
 
 #include "app/reconciliation.h"
 #include "base/clock.h"
+#include "base/holds.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/version.h"
@@ -48,11 +49,8 @@ struct reconciler {
     bool run_closing;
     bool goes_on;     /* with the next account, once this run is put away */
     bool undelivered; /* only what Stripe could not deliver */
-    bool closing;
-    unsigned failures; /* runs in a row */
-    int open_parts;    /* while closing */
-    void (*closed)(void *context);
-    void *closed_context;
+    unsigned failures;  /* runs in a row */
+    struct holds holds; /* while it is being closed: its parts, and what Redis is to answer */
 };
 
 /* The steps, in their order. */
@@ -65,21 +63,21 @@ static void on_noted(struct watermark_call *call, enum watermark_outcome outcome
 
 /* ---- lifetime: what Redis is to answer, and a run, outlast reconciler_close() */
 
+static bool is_closing(const struct reconciler *reconciler)
+{
+    return reconciler->holds.closed != NULL;
+}
+
 static void part_closed(void *context)
 {
     struct reconciler *reconciler = context;
-    if (--reconciler->open_parts == 0) {
-        void (*closed)(void *) = reconciler->closed;
-        void *closed_context = reconciler->closed_context;
-        free(reconciler);
-        closed(closed_context);
-    }
+    holds_release(&reconciler->holds, free, reconciler);
 }
 
 /* A call, whose flag this is, was answered. True: the reconciler is closing, and may be gone. */
 static bool answered(struct reconciler *reconciler, bool *pending)
 {
-    bool closing = reconciler->closing;
+    bool closing = is_closing(reconciler);
     *pending = false;
     if (closing) {
         part_closed(reconciler);
@@ -94,7 +92,7 @@ static void on_run_closed(void *context)
     reconciler->run = NULL;
     reconciler->run_closing = false;
     reconciler->goes_on = false;
-    if (reconciler->closing) {
+    if (is_closing(reconciler)) {
         part_closed(reconciler);
     } else if (goes_on) {
         reconciler->account = text_trim(text_cut(&reconciler->accounts, ','));
@@ -146,7 +144,7 @@ void reconciler_redis(struct reconciler *reconciler, bool ready)
     if (away_ms >= AWAY_MS) {
         reconciler->rest_ms = least(reconciler->rest_ms, away_ms); /* one that ended since then will do */
     }
-    if (!reconciler->run && !reconciler->closing) {
+    if (!reconciler->run && !is_closing(reconciler)) {
         look_soon(reconciler);
     }
 }
@@ -377,10 +375,8 @@ static void on_clock_closed(uv_handle_t *handle)
 
 void reconciler_close(struct reconciler *reconciler, void (*closed)(void *context), void *context)
 {
-    reconciler->closing = true;
-    reconciler->closed = closed;
-    reconciler->closed_context = context;
-    reconciler->open_parts = 2 + reconciler->calling + reconciler->keeping + (reconciler->run != NULL);
+    holds_close(&reconciler->holds, closed, context);
+    reconciler->holds.count = 2u + reconciler->calling + reconciler->keeping + (reconciler->run != NULL);
     close_run(reconciler);
     fetcher_close(reconciler->fetcher, part_closed, reconciler);
     uv_close((uv_handle_t *)&reconciler->clock, on_clock_closed);

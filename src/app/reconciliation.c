@@ -7,6 +7,7 @@
 
 #include "app/stripe_reply.h"
 #include "base/clock.h"
+#include "base/holds.h"
 #include "base/random.h"
 #include "core/retry.h"
 #include "store/rate.h"
@@ -27,8 +28,7 @@ struct reconciliation {
     void (*then)(struct reconciliation *run); /* when the timer rings */
     struct rate_call rate_call;
     struct queue_put put;
-    struct redis_call ask;
-    bool redis_pending; /* one of these three is under way */
+    struct redis_call ask; /* one of these three at a time */
     struct fetch *fetch;
     unsigned failures; /* of this page */
     struct buffer page;
@@ -36,9 +36,7 @@ struct reconciliation {
     size_t left;        /* the first so many items are still to be looked at */
     struct event event; /* the one at hand; borrows from the page */
     char after[EVENT_ID_MAXIMUM + 1];
-    bool closing;
-    void (*closed)(void *context);
-    void *closed_context;
+    struct holds holds; /* the timer, and what Redis has still to say */
 };
 
 /* The steps, in their order. */
@@ -80,31 +78,27 @@ static void wait_for(struct reconciliation *run, uint64_t wait_ms, void (*then)(
     (void)uv_timer_start(&run->timer, on_timer, wait_ms, 0);
 }
 
-static void free_run(struct reconciliation *run)
+static void put_away(void *object)
 {
-    void (*closed)(void *) = run->closed;
-    void *context = run->closed_context;
+    struct reconciliation *run = object;
     buffer_wipe(&run->page);
     free(run);
-    closed(context);
 }
 
-/* Whoever comes last frees it: the timer's end, or what Redis had still to say. */
+/* Redis has answered. True: the run is being closed, and may be gone. */
 static bool is_over(struct reconciliation *run)
 {
-    run->redis_pending = false;
-    if (run->closing && !run->timer.data) {
-        free_run(run);
-        return true;
-    }
-    return run->closing;
+    bool closing = run->holds.closed != NULL;
+    holds_release(&run->holds, put_away, run);
+    return closing;
 }
 
 static void asked(struct reconciliation *run, int status)
 {
-    run->redis_pending = status == 0;
     if (status < 0) {
         lose_redis(run);
+    } else {
+        run->holds.count++;
     }
 }
 
@@ -128,7 +122,7 @@ static void take_moment(struct reconciliation *run)
     if (run->options.on_page) {
         run->options.on_page(run->options.context);
     }
-    if (run->closing) {
+    if (run->holds.closed) {
         return; /* by on_page */
     }
     run->rate_call.callback = on_rate;
@@ -341,6 +335,7 @@ int reconciliation_start(uv_loop_t *loop, const struct reconciliation_options *o
     run->livemode = api_key_is_live(secret_reveal(&options->settings->stripe_key));
     (void)uv_timer_init(loop, &run->timer);
     run->timer.data = run;
+    run->holds.count = 1;
     wait_for(run, 0, take_moment);
     *started = run;
     return 0;
@@ -349,17 +344,12 @@ int reconciliation_start(uv_loop_t *loop, const struct reconciliation_options *o
 static void on_timer_closed(uv_handle_t *handle)
 {
     struct reconciliation *run = handle->data;
-    run->timer.data = NULL;
-    if (!run->redis_pending) {
-        free_run(run);
-    }
+    holds_release(&run->holds, put_away, run);
 }
 
 void reconciliation_close(struct reconciliation *run, void (*closed)(void *context), void *context)
 {
-    run->closing = true;
-    run->closed = closed;
-    run->closed_context = context;
+    holds_close(&run->holds, closed, context);
     if (run->fetch) {
         fetch_cancel(run->fetch);
         run->fetch = NULL;

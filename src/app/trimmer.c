@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "app/chore.h"
 #include "base/log.h"
 #include "store/trim.h"
 
@@ -13,38 +14,21 @@
 
 struct trimmer {
     struct trimmer_options options;
-    uv_timer_t timer;
+    struct chore chore; /* a turn is a step */
     struct trim_call call;
     unsigned vain_steps;
     uint64_t report_at_ms;
-    int holds; /* what keeps this object: the timer, and the call under way */
-    void (*closed)(void *context);
-    void *closed_context;
 };
 
-static void on_timer(uv_timer_t *timer);
-
-static void release(struct trimmer *trimmer)
+static void plan(struct trimmer *trimmer, bool run_goes_on)
 {
-    if (--trimmer->holds == 0) {
-        void (*closed)(void *) = trimmer->closed;
-        void *context = trimmer->closed_context;
-        free(trimmer);
-        closed(context);
-    }
-}
-
-static void wind(struct trimmer *trimmer, bool run_goes_on)
-{
-    uint64_t wait = run_goes_on ? STEP_INTERVAL_MS : trimmer->options.settings->trim_every_ms;
     trimmer->call.begins = !run_goes_on;
     trimmer->vain_steps = run_goes_on ? trimmer->vain_steps : 0;
-    (void)uv_timer_start(&trimmer->timer, on_timer, wait, 0);
 }
 
 static void report_groups(struct trimmer *trimmer, const struct trim_report *report)
 {
-    uint64_t now = uv_now(trimmer->timer.loop);
+    uint64_t now = uv_now(trimmer->chore.timer.loop);
     if (report->group_count == 0 || now < trimmer->report_at_ms) {
         return;
     }
@@ -72,20 +56,18 @@ static void on_trimmed(struct trim_call *call, const struct trim_report *report)
         trimmer->vain_steps += vain ? 1 : 0;
         goes_on = report->ours && (!vain || (report->more && trimmer->vain_steps < VAIN_STEPS_MAXIMUM));
     }
-    if (!trimmer->closed) {
-        wind(trimmer, goes_on);
-    }
-    release(trimmer);
+    plan(trimmer, goes_on);
+    chore_done(&trimmer->chore, goes_on ? STEP_INTERVAL_MS : trimmer->options.settings->trim_every_ms);
 }
 
-static void on_timer(uv_timer_t *timer)
+static int begin(struct chore *chore)
 {
-    struct trimmer *trimmer = timer->data;
-    trimmer->holds++;
-    if (trim_step(trimmer->options.queue, &trimmer->call) < 0) {
-        trimmer->holds--;
-        wind(trimmer, false); /* Redis is away: nothing is trimmed then */
+    struct trimmer *trimmer = CONTAINER_OF(chore, struct trimmer, chore);
+    int status = trim_step(trimmer->options.queue, &trimmer->call);
+    if (status < 0) {
+        plan(trimmer, false); /* Redis is away: nothing is trimmed then */
     }
+    return status;
 }
 
 int trimmer_open(uv_loop_t *loop, const struct trimmer_options *options, struct trimmer **opened)
@@ -95,27 +77,18 @@ int trimmer_open(uv_loop_t *loop, const struct trimmer_options *options, struct 
         return -ENOMEM;
     }
     trimmer->options = *options;
-    trimmer->holds = 1;
     trimmer->call.callback = on_trimmed;
     trimmer->call.consumer = options->consumer;
     trimmer->call.every_ms = options->settings->trim_every_ms;
     trimmer->call.stalled_ms = options->settings->group_stalled_ms;
     trimmer->call.forgotten_ms = FORGOTTEN_MS;
-    (void)uv_timer_init(loop, &trimmer->timer);
-    trimmer->timer.data = trimmer;
-    wind(trimmer, false);
+    plan(trimmer, false);
+    chore_open(&trimmer->chore, loop, options->settings->trim_every_ms, begin, trimmer);
     *opened = trimmer;
     return 0;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
-{
-    release(handle->data);
-}
-
 void trimmer_close(struct trimmer *trimmer, void (*closed)(void *context), void *context)
 {
-    trimmer->closed = closed;
-    trimmer->closed_context = context;
-    uv_close((uv_handle_t *)&trimmer->timer, on_timer_closed);
+    chore_close(&trimmer->chore, closed, context);
 }

@@ -368,12 +368,7 @@ static void make_names(struct worker *worker)
 static void part_closed(void *context)
 {
     struct worker *worker = context;
-    if (--worker->open_parts == 0) {
-        void (*stopped)(void *) = worker->stopped;
-        void *stopped_context = worker->stopped_context;
-        free(worker);
-        stopped(stopped_context);
-    }
+    holds_release(&worker->holds, free, worker);
 }
 
 static void ignore(void *context)
@@ -474,7 +469,7 @@ int worker_open(uv_loop_t *loop, const struct worker_options *options, struct wo
     worker->tick.data = worker;
     int status = open_parts(worker);
     if (status < 0) {
-        worker->stopped = ignore;
+        holds_close(&worker->holds, ignore, NULL);
         close_parts(worker);
         return status;
     }
@@ -506,9 +501,9 @@ static void on_timer_closed(uv_handle_t *handle)
 static void close_parts(struct worker *worker)
 {
     worker->surrendering = true;
-    worker->open_parts = 1 + (worker->fetcher != NULL) + (worker->onboarding != NULL) + (worker->lookups != NULL) +
-                         (worker->mail != NULL) + (worker->postgres != NULL) + (worker->trimmer != NULL) +
-                         (worker->pauses != NULL);
+    worker->holds.count = 1u + (worker->fetcher != NULL) + (worker->onboarding != NULL) + (worker->lookups != NULL) +
+                          (worker->mail != NULL) + (worker->postgres != NULL) + (worker->trimmer != NULL) +
+                          (worker->pauses != NULL);
     if (worker->onboarding) {
         fetcher_close(worker->onboarding, part_closed, worker);
     }
@@ -568,8 +563,7 @@ static void on_inbox_closed(void *context)
 void worker_stop(struct worker *worker, uint64_t timeout_ms, void (*stopped)(void *context), void *context)
 {
     worker->stopping = true;
-    worker->stopped = stopped;
-    worker->stopped_context = context;
+    holds_close(&worker->holds, stopped, context);
     worker->stop_deadline_ms = uv_now(worker->loop) + timeout_ms;
     inbox_close(worker->inbox, on_inbox_closed, worker);
     LIST_EACH(&worker->deliveries, member, following)

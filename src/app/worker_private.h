@@ -5,6 +5,7 @@
 #include "app/pause_watch.h"
 #include "app/trimmer.h"
 #include "app/worker.h"
+#include "base/holds.h"
 #include "base/list.h"
 #include "store/inbox.h"
 #include "store/lease.h"
@@ -46,9 +47,7 @@ struct worker {
     bool surrendering;
     struct redis_call surrender_call;
     uint64_t stop_deadline_ms;
-    int open_parts; /* while closing */
-    void (*stopped)(void *context);
-    void *stopped_context;
+    struct holds holds; /* its parts, while they are being closed */
 };
 
 /* Why a delivery does not go on by itself. */

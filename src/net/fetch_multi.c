@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "base/holds.h"
 #include "base/log.h"
 #include "curl_functions.h"
 
@@ -28,10 +29,7 @@ struct fetch_multi {
     uv_timer_t timer;  /* libcurl's */
     uv_timer_t safety; /* runs while there are transfers */
     size_t transfers;
-    size_t handles; /* of libuv's that are not closed yet: the timers and the watches */
-    bool closing;
-    void (*closed)(void *context);
-    void *closed_context;
+    struct holds holds; /* libuv's handles that are not closed yet: the timers and the watches */
 };
 
 /* A socket that libcurl wants watched. */
@@ -45,13 +43,7 @@ struct watch {
 /* Every close callback ends here: the last one frees. */
 static void let_go(struct fetch_multi *multi)
 {
-    if (--multi->handles > 0) {
-        return;
-    }
-    void (*closed)(void *) = multi->closed;
-    void *context = multi->closed_context;
-    free(multi);
-    closed(context);
+    holds_release(&multi->holds, free, multi);
 }
 
 /* ---- telling libcurl */
@@ -118,7 +110,7 @@ static struct watch *start_watch(struct fetch_multi *multi, curl_socket_t socket
     watch->poll.data = watch;
     watch->multi = multi;
     watch->socket = socket;
-    multi->handles++;
+    multi->holds.count++;
     (void)curl_multi_assign(multi->curl, socket, watch);
     return watch;
 }
@@ -163,7 +155,7 @@ static int on_timeout_changed(CURLM *curl, long timeout_ms, void *context)
 {
     struct fetch_multi *multi = context;
     (void)curl;
-    if (multi->closing) {
+    if (multi->holds.closed) {
         return 0;
     }
     if (timeout_ms < 0) {
@@ -227,7 +219,7 @@ int fetch_multi_open(uv_loop_t *loop, const struct fetch_multi_owner *owner, siz
     (void)uv_timer_init(loop, &multi->safety);
     multi->timer.data = multi;
     multi->safety.data = multi;
-    multi->handles = 2;
+    multi->holds.count = 2;
     (void)curl_multi_setopt(multi->curl, CURLMOPT_SOCKETFUNCTION, on_socket);
     (void)curl_multi_setopt(multi->curl, CURLMOPT_SOCKETDATA, multi);
     (void)curl_multi_setopt(multi->curl, CURLMOPT_TIMERFUNCTION, on_timeout_changed);
@@ -244,9 +236,7 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void fetch_multi_close(struct fetch_multi *multi, void (*closed)(void *context), void *context)
 {
-    multi->closing = true;
-    multi->closed = closed;
-    multi->closed_context = context;
+    holds_close(&multi->holds, closed, context);
     (void)curl_multi_cleanup(multi->curl); /* lets go of the sockets, through on_socket() */
     uv_close((uv_handle_t *)&multi->timer, on_timer_closed);
     uv_close((uv_handle_t *)&multi->safety, on_timer_closed);

@@ -91,7 +91,7 @@ void postgres_poke(struct postgres *pool)
         pool->waiting_count--;
         postgres_connection_run(idle, LIST_OBJECT(first, struct postgres_call, link));
     }
-    if (!pool->closing) {
+    if (!pool->holds.closed) {
         open_more(pool);
     }
     postgres_wind(pool);
@@ -133,7 +133,7 @@ void postgres_wind(struct postgres *pool)
     uint64_t soonest = UINT64_MAX;
     uint64_t now = now_ms(pool);
     struct list *first = list_first(&pool->waiting);
-    if (pool->closing) {
+    if (pool->holds.closed) {
         return;
     }
     if (first) {
@@ -171,17 +171,17 @@ static void on_timer(uv_timer_t *timer)
 {
     struct postgres *pool = timer->data;
     struct postgres_connection *expired;
-    while (!pool->closing && (expired = find_expired(pool)) != NULL) {
+    while (!pool->holds.closed && (expired = find_expired(pool)) != NULL) {
         postgres_connection_expire(expired);
     }
-    if (!pool->closing) {
+    if (!pool->holds.closed) {
         report_waiting(pool,
                        pool->connection_count > 0 ? "no connection to PostgreSQL came free in time: raise "
                                                     "IDENTIHOOK_POSTGRES_CONNECTIONS or look for slow statements"
                                                   : pool->error,
                        now_ms(pool));
     }
-    if (!pool->closing) {
+    if (!pool->holds.closed) {
         postgres_poke(pool);
     }
 }
@@ -253,18 +253,21 @@ int postgres_open(uv_loop_t *loop, const struct postgres_options *options, struc
     list_init(&pool->waiting);
     (void)uv_timer_init(loop, &pool->timer);
     pool->timer.data = pool;
-    pool->open_handles = 1;
+    pool->holds.count = 1;
     *opened = pool;
     return 0;
 }
 
+static void put_away(void *object)
+{
+    struct postgres *pool = object;
+    postgres_target_free(&pool->target);
+    free(pool);
+}
+
 void postgres_handle_closed(struct postgres *pool)
 {
-    if (--pool->open_handles == 0) {
-        pool->closed(pool->closed_context);
-        postgres_target_free(&pool->target);
-        free(pool);
-    }
+    holds_release(&pool->holds, put_away, pool);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -276,10 +279,8 @@ void postgres_close(struct postgres *pool, void (*closed)(void *context), void *
 {
     static const char *const stopping = "identihook is stopping";
     struct list *first;
-    pool->closed = closed;
-    pool->closed_context = context;
-    pool->closing = true;
-    pool->open_handles++; /* this call itself */
+    holds_close(&pool->holds, closed, context);
+    pool->holds.count++; /* this call itself */
     report_waiting(pool, stopping, UINT64_MAX);
     while ((first = list_first(&pool->connections)) != NULL) {
         struct postgres_connection *connection = LIST_OBJECT(first, struct postgres_connection, link);

@@ -81,7 +81,7 @@ static int make_watch(struct postgres_connection *connection, int fd)
     watch->pool = connection->pool;
     watch->connection = connection;
     connection->watch = watch;
-    connection->pool->open_handles++;
+    connection->pool->holds.count++;
     return 0;
 }
 
@@ -150,7 +150,7 @@ static void cancel_statement(struct postgres_connection *connection)
         free(cancel);
         return;
     }
-    connection->pool->open_handles++;
+    connection->pool->holds.count++;
 }
 
 static void clear_results(struct postgres_connection *connection)
@@ -274,7 +274,7 @@ static int look_up(struct postgres_connection *connection, struct text host)
         return status;
     }
     connection->lookup = lookup;
-    connection->pool->open_handles++;
+    connection->pool->holds.count++;
     return 0;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/holds.h"
 #include "net/postgres.h"
 #include "postgres_target.h"
 
@@ -17,10 +18,7 @@ struct postgres {
     unsigned failures;    /* to connect, in a row */
     uint64_t retry_at_ms; /* no connection is tried before */
     char error[300];      /* why the last try failed */
-    bool closing;
-    int open_handles;
-    void (*closed)(void *context);
-    void *closed_context;
+    struct holds holds;   /* the timer, and what its connections have open */
 };
 
 enum postgres_connection_state {

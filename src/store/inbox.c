@@ -8,6 +8,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "base/holds.h"
 #include "base/log.h"
 #include "script_table.h"
 #include "store/entry.h"
@@ -38,29 +39,22 @@ struct inbox {
     enum redis_trouble refusal; /* what the last read met */
     uint64_t read_seen_ms;      /* when a read last began or ended, or was not to be expected */
     struct inbox_counters counters;
-    bool closing;
-    int holds; /* what keeps this object: calls under way, and the reader */
-    void (*closed)(void *context);
-    void *closed_context;
+    struct holds holds; /* calls under way, and the reader */
 };
 
 /* ---- lifetime: calls under way outlast inbox_close() */
 
-static void release(struct inbox *inbox)
+static void release(void *context)
 {
-    if (--inbox->holds == 0) {
-        void (*closed)(void *) = inbox->closed;
-        void *context = inbox->closed_context;
-        free(inbox);
-        closed(context);
-    }
+    struct inbox *inbox = context;
+    holds_release(&inbox->holds, free, inbox);
 }
 
 static int start(struct ask *ask, int status)
 {
     if (status == 0) {
         ask->under_way = true;
-        ask->inbox->holds++;
+        ask->inbox->holds.count++;
     }
     return status;
 }
@@ -110,7 +104,7 @@ static void on_group_made(struct redis_call *call, const redisReply *reply)
     }
     inbox->group_is_there = there;
     inbox->had_group = inbox->had_group || there;
-    if (there && !inbox->closing) {
+    if (there && !inbox->holds.closed) {
         inbox->options.on_ready(inbox->options.context);
     }
     release(inbox);
@@ -118,7 +112,7 @@ static void on_group_made(struct redis_call *call, const redisReply *reply)
 
 static void make_group(struct inbox *inbox)
 {
-    if (inbox->make_group.under_way || inbox->closing) {
+    if (inbox->make_group.under_way || inbox->holds.closed) {
         return;
     }
     struct text arguments[] = {TEXT("XGROUP"),   TEXT("CREATE"), text_of(queue_keys(inbox->queue)->events),
@@ -184,7 +178,7 @@ static void drop(struct list *entries)
 
 static void deliver(struct inbox *inbox, enum inbox_source source, struct list *entries, int64_t next_ms)
 {
-    if (inbox->closing) {
+    if (inbox->holds.closed) {
         drop(entries); /* they stay pending for this consumer, whose last act is to surrender them */
     } else {
         inbox->options.on_entries(inbox->options.context, source, entries, next_ms);
@@ -305,7 +299,7 @@ int inbox_claim(struct inbox *inbox, size_t count)
 void inbox_watch(struct inbox *inbox, bool should_read)
 {
     uint64_t now = uv_now(inbox->loop);
-    if (inbox->closing || !redis_is_ready(inbox->reader)) {
+    if (inbox->holds.closed || !redis_is_ready(inbox->reader)) {
         inbox->read_seen_ms = now;
         return;
     }
@@ -326,8 +320,8 @@ void inbox_watch(struct inbox *inbox, bool should_read)
 
 enum redis_trouble inbox_trouble(const struct inbox *inbox)
 {
-    if (inbox->closing) { /* the reader may be gone, while a call over the other connection still holds the inbox */
-        return REDIS_FINE;
+    if (inbox->holds.closed) {
+        return REDIS_FINE; /* the reader may be gone, while a call over the other connection still holds the inbox */
     }
     enum redis_trouble trouble = redis_trouble(inbox->reader);
     return trouble == REDIS_FINE ? inbox->refusal : trouble;
@@ -357,7 +351,7 @@ int inbox_open(uv_loop_t *loop, struct queue *queue, const struct inbox_options 
     inbox->options = *options;
     inbox->loop = loop;
     inbox->queue = queue;
-    inbox->holds = 1;
+    inbox->holds.count = 1;
     inbox->read.inbox = inbox->due.inbox = inbox->claim.inbox = inbox->make_group.inbox = inbox;
     struct redis_options redis_options = {
         .url = options->url,
@@ -380,15 +374,8 @@ int inbox_open(uv_loop_t *loop, struct queue *queue, const struct inbox_options 
     return 0;
 }
 
-static void on_reader_closed(void *context)
-{
-    release(context);
-}
-
 void inbox_close(struct inbox *inbox, void (*closed)(void *context), void *context)
 {
-    inbox->closing = true;
-    inbox->closed = closed;
-    inbox->closed_context = context;
-    redis_close(inbox->reader, on_reader_closed, inbox);
+    holds_close(&inbox->holds, closed, context);
+    redis_close(inbox->reader, release, inbox);
 }
