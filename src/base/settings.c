@@ -82,11 +82,12 @@ static int read_setting(struct settings *settings, const struct environment *env
 
 /* ---- names that are not ours */
 
+/* How many letters must change, come or go; SIZE_MAX when it is more than STEPS_MAXIMUM by the lengths alone. */
 static size_t distance(struct text a, const char *b)
 {
     size_t width = strlen(b);
     size_t row[128];
-    if (width >= ARRAY_LENGTH(row)) {
+    if (width >= ARRAY_LENGTH(row) || a.length > width + STEPS_MAXIMUM || width > a.length + STEPS_MAXIMUM) {
         return SIZE_MAX;
     }
     for (size_t j = 0; j <= width; j++) {
