@@ -45,7 +45,7 @@ bool effect_abandon(struct effect_run *run)
 
 int effect_fail(struct effect_result *result, enum effect_outcome outcome, const char *reason, const char *error)
 {
-    result->outcome = outcome;
+    *result = (struct effect_result){.outcome = outcome};
     job_fault_set(&result->fault, reason, "%s", error);
     return EFFECT_ENDED;
 }

@@ -217,9 +217,10 @@ int effect_onboarding_start(struct effect_run *run, struct effect_result *result
                            "created, or set IDENTIHOOK_MISSING_USER to send or skip");
     }
     if (!breaker_ask(run->tools->onboarding_breaker, now_ms(), &wait_ms)) {
+        int ended = effect_fail(result, EFFECT_TRANSIENT, "onboarding_held_back",
+                                "the onboarding service has failed too often in a row, and is spared for a while");
         result->retry_after_ms = wait_ms;
-        return effect_fail(result, EFFECT_TRANSIENT, "onboarding_held_back",
-                           "the onboarding service has failed too often in a row, and is spared for a while");
+        return ended;
     }
     int status = write_and_post(run);
     if (status == 0) {

@@ -15,5 +15,5 @@ void effect_judge_row(const struct verification_result *row, struct effect_resul
 /* Breaks off the update under way. */
 void effect_onboarding_abandon(struct effect_run *run);
 
-/* Fills `result` with a failure and returns EFFECT_ENDED. */
+/* Makes `result` a failure that may be tried again at any time, and returns EFFECT_ENDED. */
 int effect_fail(struct effect_result *result, enum effect_outcome outcome, const char *reason, const char *error);

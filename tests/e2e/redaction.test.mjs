@@ -188,6 +188,24 @@ describe('redaction', { concurrency: 3 }, () => {
     assert.deepEqual(await whereabouts(world, database, somebody.words), []);
   });
 
+  test('broken off by Redis, it is begun again a moment later', async (t) => {
+    const { world, database } = await open(t, {
+      settings: { IDENTIHOOK_RETRY_BASE: '50ms', IDENTIHOOK_RETRY_CAP: '50ms' },
+    });
+    const session = world.session('verified');
+    for (let i = 0; i < 5000; i++) // to be gone through, step by step
+      await world.redis.call('XADD', key('outcomes'), '*', 'event', `evt_${i}`, 'session', `vs_${i}`, 'outcome', 'done');
+    const event = composeEvent('redacted', { session: session.id });
+    await world.deliver(event);
+    await until(async () => {
+      await world.redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+      return world.program.logs.items.some(({ reason }) => reason === 'erasing_broken_off');
+    }, 'the erasing to be broken off');
+    assert.equal((await world.outcome(event)).outcome, 'done');
+    const [row] = await database.rows('SELECT status FROM identity_verifications WHERE session = $1', [session.id]);
+    assert.equal(row.status, 'redacted');
+  });
+
   test('PostgreSQL away: Redis is erased at once, the row as soon as it can be', async (t) => {
     const { world, database } = await open(t, {
       settings: { IDENTIHOOK_POSTGRES_TIMEOUT: '200ms', IDENTIHOOK_MAX_ATTEMPTS: '1000' },
