@@ -23,11 +23,19 @@ const payload = readFileSync(new URL('../data/events/verified.json', import.meta
 const folder = new URL('../../src/store/scripts/', import.meta.url);
 const digests = new Map();
 
-async function load(redis, name) {
-  let source = readFileSync(new URL(`${name}.lua`, folder), 'utf8');
-  for (const [, shared] of [...source.matchAll(/\n-- uses: (\w+)/g)]) {
-    source = readFileSync(new URL(`shared/${shared}.lua`, folder), 'utf8') + source;
+// As src/store/embed.cmake puts them together.
+function sourcesOf(file, sources = new Map()) {
+  const source = readFileSync(new URL(file, folder), 'utf8');
+  for (const name of /^-- uses: (.+)$/m.exec(source)?.[1].split(' ') ?? []) {
+    if (!sources.has(`shared/${name}.lua`)) {
+      sourcesOf(`shared/${name}.lua`, sources);
+    }
   }
+  return [...sources.set(file, source).values()];
+}
+
+async function load(redis, name) {
+  const source = sourcesOf(`${name}.lua`).join('');
   await redis.call('SCRIPT', 'LOAD', source);
   digests.set(name, createHash('sha1').update(source).digest('hex'));
 }
@@ -60,7 +68,7 @@ async function carry(redis, event, entry) {
   }
   await run(redis, 'finish', [...commonKeys(event), key(`mail:${event.id}`), key('outcomes')], [
     ...about, HISTORY_DAYS * 86_400_000, event.id, 'identity.verification_session.verified', event.session, 'user_12345678',
-    'verified', 'done', 'email,onboarding', Date.now(),
+    'verified', 'done', 'email,onboarding', Date.now(), '',
   ]);
 }
 
@@ -162,7 +170,7 @@ async function measureTime() {
     const life = await busy(redis, () => live(redis, events));
     const asks = await busy(redis, async () => {
       for (let i = 0; i < 1000; i++) {
-        await run(redis, 'due', [key('events'), key('retry'), key('attempts')], [GROUP, CONSUMER, 64]);
+        await run(redis, 'due', ['events', 'retry', 'attempts', 'held'].map(key), [GROUP, CONSUMER, 64]);
       }
     });
     const steps = await busy(redis, async () => {

@@ -1,13 +1,9 @@
 -- Whether a user gets a session, and which.
+-- uses: clock fields
 -- KEYS: user:HASH. ARGV: attempts, window ms, claim ms, a new idempotency key, ms to keep.
 -- { 'verified' } | { 'exhausted', ms } | { 'open', session } | { 'busy' } | { 'create', key, '1' when it was used before }
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local record = {}
-local fields = redis.call('HGETALL', KEYS[1])
-for i = 1, #fields, 2 do
-    record[fields[i]] = fields[i + 1]
-end
+local now = now_ms()
+local record = fields_of(redis.call('HGETALL', KEYS[1]))
 if record.status == 'verified' then
     return { 'verified' }
 end
@@ -30,6 +26,6 @@ if tonumber(record['until'] or 0) > now then
     return { 'busy' }
 end
 local key = record.key or ARGV[4]
-redis.call('HSET', KEYS[1], 'key', key, 'until', string.format('%d', now + ARGV[3]))
+redis.call('HSET', KEYS[1], 'key', key, 'until', whole(now + ARGV[3]))
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return { 'create', key, record.key and '1' or '' }

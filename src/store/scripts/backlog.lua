@@ -1,10 +1,10 @@
 -- What is waiting where.
+-- uses: clock fields
 -- KEYS: events, retry, dead, attempts, held, control. ARGV: how many of the schedule to look at, consumers of each group to tell.
 -- { now ms, stream length, scheduled, ms until the next is due (-1: none), dead, due now, held, of those looked at: wait for a turn,
 --   { field, value ... } of control, { group ... } }; a group is
 -- { name, consumers, pending, oldest pending id, unread (-1: unknown), oldest unread id, { consumer, pending, ms idle } ... }
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now_ms()
 
 -- Without a failed try, not handed back (that is due at once) and not held: it waits for its session's turn.
 local function count_waiting()
@@ -16,14 +16,6 @@ local function count_waiting()
         end
     end
     return count
-end
-
-local function fields_of(list)
-    local info = {}
-    for i = 1, #list, 2 do
-        info[list[i]] = list[i + 1]
-    end
-    return info
 end
 
 local function describe(group)

@@ -1,5 +1,5 @@
 -- Moves an event to the dead letters, whole, with the reason. Its ledger stays as long as it does.
--- uses: turn
+-- uses: clock turn
 -- KEYS: events, retry, attempts, turn:SESSION, waiting:SESSION, seen:EVENT, effects:EVENT, mail:EVENT, outcomes, dead.
 -- ARGV: group, consumer, id, ms to keep its mark, event, type, session, user, status, outcome, effects, reason, error, attempts,
 -- skipped.

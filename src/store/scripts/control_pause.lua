@@ -1,5 +1,5 @@
 -- Pauses processing, or one effect. What is paused already keeps the time and reason of its first pause.
--- uses: acts
+-- uses: acts clock
 -- KEYS: control, acts. ARGV: what, by, reason, ms to keep acts.
 -- { 1, 0 }: it is paused now. { 0, 0 }: it was before.
 local now = now_ms()

@@ -1,5 +1,5 @@
 -- Ends a pause, and makes events that were held due at once, a batch at a time.
--- uses: acts
+-- uses: acts clock
 -- KEYS: control, acts, held, retry. ARGV: what, by, reason, ms to keep acts, how many.
 -- { 1: it is resumed now, 0: it was not paused; how many were due for it: as many as asked for may leave more }
 local now = now_ms()

@@ -1,5 +1,5 @@
 -- Throws a dead letter away. Its mark stays, so that a resend is a duplicate; its ledger stays as long as that of a finished event.
--- uses: acts
+-- uses: acts clock
 -- KEYS: dead, effects:EVENT, acts. ARGV: id in dead, event, ms to keep acts, by, reason, ms to keep the ledger.
 -- Its id; '': it is not among the dead letters any more.
 local letter = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]

@@ -1,8 +1,8 @@
 -- Takes events whose retry is due: out of the schedule and into this consumer's pending list.
+-- uses: clock
 -- KEYS: events, retry, attempts, held. ARGV: group, consumer, count.
 -- { ms until the next is due (-1: none), entry ... }; an entry is { id, { field, value ... } }.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = now_ms()
 local result = { -1 }
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[3])) do
     -- A group that was made anew has delivered it again meanwhile: it is in process, and not to be taken from its owner.

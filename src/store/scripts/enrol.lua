@@ -1,8 +1,8 @@
 -- A session was created for a user.
+-- uses: clock
 -- KEYS: user:HASH. ARGV: session, ms to keep.
 -- 1
-local time = redis.call('TIME')
-local now = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+local now = whole(now_ms())
 if redis.call('HGET', KEYS[1], 'session') ~= ARGV[1] then -- else it is only told again
     redis.call('HSET', KEYS[1], 'session', ARGV[1], 'status', 'requires_input', 'reason', '', 'event', '', 'at', now)
     redis.call('HSETNX', KEYS[1], 'since', now)

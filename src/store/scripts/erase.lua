@@ -1,6 +1,6 @@
 -- Erases an entry of a stream, for every group that reads it, and what else is held about its event. Of an event that was still
 -- to be carried out the mark stays: it came, and it is over.
--- uses: turn
+-- uses: clock turn
 -- KEYS: the stream, held, retry, attempts, waiting:SESSION, seen:EVENT, effects:EVENT, mail:EVENT, user:HASH.
 -- ARGV: id, ms to keep the mark, session, whether the stream is that of events (1 or 0).
 -- 1: erased. 0: it was gone.

@@ -1,5 +1,5 @@
 -- The event has reached its outcome.
--- uses: turn
+-- uses: clock turn
 -- KEYS: events, retry, attempts, turn:SESSION, waiting:SESSION, seen:EVENT, effects:EVENT, mail:EVENT, outcomes.
 -- ARGV: group, consumer, id, ms to keep what is known of it, event, type, session, user, status, outcome, effects, received_ms,
 -- skipped.

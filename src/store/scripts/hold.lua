@@ -1,5 +1,5 @@
 -- Puts an event that waits for a paused effect into the schedule; it counts as no try.
--- uses: turn
+-- uses: clock turn
 -- KEYS: events, retry, attempts, turn:SESSION, waiting:SESSION, seen:EVENT, effects:EVENT, control, held.
 -- ARGV: group, consumer, id, ms to hold it at most, effect.
 -- 0: this consumer does not own the event any more. 1: done. 2: done, and the turn was handed on to an event that is due now.

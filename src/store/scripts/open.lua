@@ -1,5 +1,5 @@
 -- Begins on an event, or goes on with it: takes its session's turn, gives a sign of life, and tells what earlier tries have left.
--- uses: turn
+-- uses: clock ids turn
 -- KEYS: events, retry, attempts, turn:SESSION, waiting:SESSION, seen:EVENT, effects:EVENT, and, to freeze a mail, mail:EVENT.
 -- ARGV: group, consumer, id, ms after which a silent owner loses its events, whether the turn is needed (0 or 1), ms to keep the
 -- ledger, the mail.

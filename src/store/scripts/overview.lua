@@ -1,15 +1,8 @@
 -- What happened lately, for the console.
+-- uses: clock fields
 -- KEYS: outcomes, dead. ARGV: how many outcomes to tell, ms to count over, outcomes to count at most, dead letters to look at at most.
 -- { { event, type, session, outcome, effects, received_ms, at_ms } ..., newest first },
 -- { done, superseded, dead, 1: there were more }, how many dead letters were looked at, { reason, how many ... }
-local function fields_of(list)
-    local found = {}
-    for i = 1, #list, 2 do
-        found[list[i]] = list[i + 1]
-    end
-    return found
-end
-
 local latest = {}
 for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', ARGV[1])) do
     local told = fields_of(entry[2])
@@ -17,8 +10,7 @@ for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', ARGV[
         told.received_ms or '', told.at_ms or '' }
 end
 
-local time = redis.call('TIME')
-local since = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[2])
+local since = whole(now_ms() - ARGV[2])
 local counts = { done = 0, superseded = 0, dead = 0 }
 local counted = redis.call('XREVRANGE', KEYS[1], '+', since, 'COUNT', ARGV[3])
 for _, entry in ipairs(counted) do

@@ -1,4 +1,5 @@
 -- Writes an effect's end into the ledger.
+-- uses: clock
 -- KEYS: events, effects:EVENT. ARGV: group, consumer, id, field, value ("": the server's time in ms), ms to keep it while the
 -- event is in work, and after that.
 -- 1: written. 0: this consumer does not own the event any more, but what is done is done, so a success is written all the same; how
@@ -6,8 +7,7 @@
 local owned = #redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, ARGV[2]) == 1
 local value = ARGV[5]
 if value == '' then
-    local time = redis.call('TIME')
-    value = string.format('%d', time[1] * 1000 + math.floor(time[2] / 1000))
+    value = whole(now_ms())
 elseif not owned then
     return 0
 end

@@ -1,6 +1,5 @@
 -- A sign of life: resets the idle time of the events that this consumer still owns, and of the turns that they have.
--- uses: turn
--- uses: pulse
+-- uses: pulse turn
 -- KEYS: events, pulse, turn:SESSION of each event. ARGV: group, consumer, ms that make a worker silent, id of each event.
 -- { the ids that it does not own any more ... }
 local lost = {}

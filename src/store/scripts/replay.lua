@@ -1,5 +1,5 @@
 -- Puts a dead letter back into the stream, unread and with its ledger: what is done stays done, what failed for good is tried again.
--- uses: acts
+-- uses: acts clock ids
 -- KEYS: dead, events, effects:EVENT, seen:EVENT, acts. ARGV: id in dead, event, ms to keep marks and acts, by, reason.
 -- Its new id in the stream; '': it is not among the dead letters any more, so somebody else was first.
 local letter = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
@@ -18,7 +18,7 @@ end
 local entry = redis.call('XADD', KEYS[2], '*', unpack(fields))
 
 -- The mark says when the event ended; only a younger entry than that is carried out. And no resend is to be taken for a new event.
-local added = tonumber(string.match(entry, '^%d+'))
+local added = milliseconds(entry)
 local mark = tonumber(redis.call('GET', KEYS[4]) or '')
 if not mark then
     redis.call('SET', KEYS[4], whole(now), 'PX', ARGV[3])

@@ -1,5 +1,5 @@
 -- Puts an event into the retry schedule.
--- uses: turn
+-- uses: clock turn
 -- KEYS: events, retry, attempts, turn:SESSION, waiting:SESSION, seen:EVENT, effects:EVENT.
 -- ARGV: group, consumer, id, delay ms, failed tries to add (0 for a hand-back), ms to keep the ledger, reason, error.
 -- 0: this consumer does not own the event any more. 1: done. 2: done, and the turn was handed on to an event that is due now.

@@ -1,6 +1,6 @@
 -- A worker ends: whatever is still pending for it may be taken by another at once. It has begun on none of it, so it has no
 -- turns but those that were handed to these events, and they keep them.
--- uses: turn
+-- uses: clock
 -- KEYS: events, retry. ARGV: group, consumer, count.
 -- How many were handed back; when fewer than count, the consumer is gone too.
 local now = whole(now_ms())

@@ -1,5 +1,6 @@
 -- Takes away what has ended: of the events those that every group has acknowledged and that are not to be tried again, of the
 -- outcomes the old ones that every group of theirs has acknowledged. One consumer of the fleet does it, in steps.
+-- uses: clock fields ids
 -- KEYS: events, outcomes, retry, trimmer. ARGV: group, consumer, ms between two runs, ms to keep outcomes, ms after which a group
 -- that does not go on is stalled, ms after which a consumer without events is forgotten, where to look further ("-": at the
 -- beginning), whether a run begins (0 or 1).
@@ -10,30 +11,7 @@ local owner, before_stalled = string.match(redis.call('GET', KEYS[4]) or '', '^(
 if owner ~= '' and owner ~= ARGV[2] then
     return { 0, tonumber(before_stalled) or 0 }
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local function pairs_of(flat)
-    local info = {}
-    for i = 1, #flat, 2 do
-        info[flat[i]] = flat[i + 1]
-    end
-    return info
-end
-
-local function less(a, b)
-    return #a < #b or (#a == #b and a < b)
-end
-
--- Ids are compared as text: their parts may be larger than what numbers hold exactly.
-local function is_before(a, b)
-    local a_time, a_number = string.match(a, '^(%d+)%-(%d+)$')
-    local b_time, b_number = string.match(b, '^(%d+)%-(%d+)$')
-    if a_time ~= b_time then
-        return less(a_time, b_time)
-    end
-    return less(a_number, b_number)
-end
+local now = now_ms()
 
 local function lower(a, b)
     return (a and is_before(a, b)) and a or b
@@ -41,7 +19,7 @@ end
 
 local function after(id)
     local first, number = string.match(id, '^(%d+)%-(%d+)$')
-    return #number < 15 and first .. '-' .. string.format('%d', number + 1) or id
+    return #number < 15 and first .. '-' .. whole(number + 1) or id
 end
 
 -- { { name, last id that was delivered, first id that is not acknowledged } ... }
@@ -51,7 +29,7 @@ local function groups_of(stream)
         return groups
     end
     for _, flat in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-        local info = pairs_of(flat)
+        local info = fields_of(flat)
         local last = info['last-delivered-id']
         local pending = redis.call('XPENDING', stream, info.name)[2]
         groups[#groups + 1] = { name = info.name, last = last, floor = lower(pending, after(last)) }
@@ -118,7 +96,7 @@ local function pick_events(from)
 end
 
 local function trim_outcomes()
-    local floor = string.format('%d-0', math.max(0, now - ARGV[4]))
+    local floor = whole(math.max(0, now - ARGV[4])) .. '-0'
     for _, group in ipairs(outcomes) do
         floor = lower(floor, group.floor)
     end
@@ -130,7 +108,7 @@ local stalled = {}
 local function find_stalled(key, name, groups)
     for _, group in ipairs(groups) do
         local first = (key ~= KEYS[1] or group.name ~= ARGV[1]) and redis.call('XRANGE', key, group.floor, '+', 'COUNT', 1)[1]
-        local age = first and now - tonumber(string.match(first[1], '^%d+')) or 0
+        local age = first and now - milliseconds(first[1]) or 0
         if age > tonumber(ARGV[5]) then
             for _, value in ipairs({ name, group.name, age }) do
                 stalled[#stalled + 1] = value
@@ -143,7 +121,7 @@ end
 local function forget_consumers()
     for _, group in ipairs(events) do
         for _, flat in ipairs(group.name == ARGV[1] and redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1]) or {}) do
-            local info = pairs_of(flat)
+            local info = fields_of(flat)
             if info.pending == 0 and info.idle >= tonumber(ARGV[6]) then
                 redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], info.name)
             end

@@ -1,5 +1,5 @@
 -- Gives the turn back that turn_take took: to the first event that waits for it.
--- uses: turn
+-- uses: clock turn
 -- KEYS: retry, turn:SESSION, waiting:SESSION. ARGV: who.
 -- 1.
 if redis.call('GET', KEYS[2]) == NOBODY .. ' ' .. ARGV[1] then

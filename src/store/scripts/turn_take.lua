@@ -1,5 +1,5 @@
 -- Takes a session's turn for somebody who is no event, or keeps it: meanwhile no event of the session is begun.
--- uses: turn
+-- uses: clock turn
 -- KEYS: events, retry, turn:SESSION. ARGV: group, who, ms after which a silent owner loses its events.
 -- 1: it is ours. 0: an event of the session is in process.
 local value = redis.call('GET', KEYS[3]) or ''

@@ -1,12 +1,5 @@
--- Put before the scripts of what operators do: each act is written down, in the same script.
-local function now_ms()
-    local time = redis.call('TIME')
-    return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
-local function whole(number)
-    return string.format('%d', number)
-end
+-- What operators do is written down in the same script.
+-- uses: clock
 
 -- `letter` is an entry's { field, value ... }; only what is no personal data is kept of it. `keep` is in ms.
 local function write_down(acts, keep, now, act, letter)

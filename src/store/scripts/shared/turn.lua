@@ -1,23 +1,11 @@
--- Put before the scripts that use it: owning an event, the turn of its session, and its failed tries.
+-- Owning an event, the turn of its session, and its failed tries.
+-- uses: clock ids
 -- turn:SESSION is "ID CONSUMER" while that consumer works on the event, "ID" while the turn is handed to an event that is due.
 -- It is set anew with each sign of life; when the whole fleet is gone for KEEP, it goes by itself.
 local KEEP = 86400000
 
 -- In the place of ID for one who takes a turn without being an event.
 local NOBODY = '0-0'
-
-local function now_ms()
-    local time = redis.call('TIME')
-    return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
-local function whole(number)
-    return string.format('%d', number)
-end
-
-local function milliseconds(id)
-    return tonumber(string.match(id, '^%d+'))
-end
 
 local function owns(events, group, consumer, id)
     return #redis.call('XPENDING', events, group, id, id, 1, consumer) == 1
