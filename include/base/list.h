@@ -38,6 +38,11 @@ static inline void list_append(struct list *head, struct list *member)
     head->previous = member;
 }
 
+static inline void list_prepend(struct list *head, struct list *member)
+{
+    list_append(head->next, member); /* the head, or whichever is first: before that one */
+}
+
 /* Unlinking an unlinked member does nothing. */
 static inline void list_remove(struct list *member)
 {
@@ -53,6 +58,11 @@ static inline void list_remove(struct list *member)
 static inline struct list *list_first(const struct list *head)
 {
     return head->next == head ? NULL : head->next;
+}
+
+static inline struct list *list_last(const struct list *head)
+{
+    return head->previous == head ? NULL : head->previous;
 }
 
 /* Takes the first member off the list; NULL when it is empty. */

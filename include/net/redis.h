@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "net/redis_facts.h"
 #include "net/redis_trouble.h"
+#include "net/redis_words.h"
 
 struct redisReply; /* hiredis */
 
@@ -109,3 +110,11 @@ MUST_CHECK int redis_command(struct redis *redis, struct redis_call *call, size_
  */
 MUST_CHECK int redis_script_call(struct redis *redis, struct redis_call *call, const struct redis_script *script,
                                  size_t keys, size_t count, const struct text *arguments);
+
+/*
+ * As redis_script_call(), with words in the place of texts. `keys` are copied; `arguments` are lent, unless it is
+ * refused: they stay as they are until the callback has run. To be called right before the loop polls, from an idle
+ * handle: then they leave from where they are.
+ */
+MUST_CHECK int redis_script_call_words(struct redis *redis, struct redis_call *call, const struct redis_script *script,
+                                       const struct redis_words *keys, const struct redis_words *arguments);

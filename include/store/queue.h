@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "base/attributes.h"
+#include "base/list.h"
 #include "base/redis_url.h"
 #include "base/text.h"
 #include "net/redis.h"
@@ -82,7 +83,7 @@ enum queue_put_outcome {
 
 /* Embedded by the caller; stays where it is until its callback has run. */
 struct queue_put {
-    struct redis_call call;
+    struct list link; /* among those that leave together */
     struct queue *queue;
     size_t bytes;
     struct barrier *barrier; /* of the connection that it went through */
@@ -92,9 +93,9 @@ struct queue_put {
 };
 
 /*
- * Puts an event in, with its mark against duplicates, in one script. `event` and `payload` (the raw body) are copied;
- * `received_ms` is the wall clock. 0: the callback will run once, later. -ENOTCONN: Redis is away; -ENOBUFS: too much
- * is under way; -ENOMEM.
+ * Puts an event in, with its mark against duplicates, in one script. Those of one turn of the loop leave together at
+ * its end; each has its own outcome. `event` and `payload` (the raw body) are copied; `received_ms` is the wall clock.
+ * 0: the callback will run once, later. -ENOTCONN: Redis is away; -ENOBUFS: too much is under way; -ENOMEM.
  */
 MUST_CHECK int queue_put(struct queue *queue, struct queue_put *put, const struct event *event, int64_t received_ms,
                          struct text payload);

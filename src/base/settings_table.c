@@ -48,8 +48,8 @@ const struct setting settings_table[] = {
      .help = "the name that Redis's certificate must have, when it is not the host in REDIS_URL"},
     {.name = "IDENTIHOOK_REDIS_CONNECTIONS", .read = setting_count, .offset = FIELD(redis_connections),
      .fallback = "8", .least = 1, .most = 64, .example = "4",
-     .help = "connections of each loop that events are stored through: Redis takes 16 KB of each at a time, so more of "
-             "them let it store more at once, above all when it waits for a disk"},
+     .help = "connections of each loop that events are stored through: each is filled with 32 KB before the next is "
+             "used, so more of them let Redis store more at once, above all when it waits for a disk"},
     {.name = "IDENTIHOOK_REQUIRE_DURABLE", .read = setting_count, .offset = FIELD(require_durable), .fallback = "0",
      .most = 1, .example = "1",
      .help = "1 refuses a Redis that could lose what it confirmed: that evicts keys, has no append-only file, or never "

@@ -45,7 +45,8 @@ struct request {
     struct redis_call *call;
     const struct redis_script *script; /* NULL: a plain command */
     struct buffer bytes;
-    size_t tail; /* script: where "numkeys" and what follows begins */
+    struct text lent; /* what follows them: the caller's, until the callback has run */
+    size_t tail;      /* script: where "numkeys" and what follows begins */
     size_t argument_count;
     uint64_t deadline_ms;
 };
@@ -110,6 +111,11 @@ uint64_t redis_troubles_met(enum redis_trouble trouble)
 
 /* ---- requests and their pool */
 
+static size_t size_of(const struct request *request)
+{
+    return request->bytes.length + request->lent.length;
+}
+
 static struct request *take_request(struct redis *redis)
 {
     struct list *pooled = list_first(&redis->pool);
@@ -135,7 +141,8 @@ static void give_back(struct redis *redis, struct request *request)
         return;
     }
     buffer_clear(&request->bytes);
-    list_append(&redis->pool, &request->link);
+    request->lent = (struct text){0};
+    list_prepend(&redis->pool, &request->link); /* the next one finds its memory in the cache */
     redis->pooled++;
 }
 
@@ -158,7 +165,7 @@ static int submit(struct redis *redis, struct request *request)
 {
     int status = buffer_status(&request->bytes);
     if (status == 0) {
-        status = redis_link_write(redis->link, buffer_text(&request->bytes));
+        status = redis_link_write(redis->link, buffer_text(&request->bytes), request->lent);
     }
     if (status < 0) {
         buffer_clear(&request->bytes);
@@ -168,7 +175,7 @@ static int submit(struct redis *redis, struct request *request)
     request->deadline_ms = now_ms(redis) + redis->options.call_timeout_ms;
     list_append(&redis->requests, &request->link);
     redis->calls++;
-    redis->bytes += request->bytes.length;
+    redis->bytes += size_of(request);
     watch_deadline(redis);
     return 0;
 }
@@ -218,6 +225,19 @@ static int send_own(struct redis *redis, struct redis_call *call, size_t count, 
     return request ? send_plainly(redis, request, count, arguments) : -ENOMEM;
 }
 
+/* "EVALSHA digest numkeys": the beginning of a call with so many keys and so many words after that. */
+static void begin_script(struct request *request, size_t keys, size_t count)
+{
+    struct buffer *bytes = &request->bytes;
+    char number[DECIMAL_SIZE];
+    struct text key_count = decimal_write(keys, number);
+    request->argument_count = count;
+    redis_command_begin(bytes, count + 3);
+    redis_command_append(bytes, 2, (struct text[]){TEXT("EVALSHA"), {.data = request->script->digest, .length = 40}});
+    request->tail = bytes->length;
+    redis_command_append(bytes, 1, &key_count);
+}
+
 int redis_script_call(struct redis *redis, struct redis_call *call, const struct redis_script *script, size_t keys,
                       size_t count, const struct text *arguments)
 {
@@ -226,15 +246,22 @@ int redis_script_call(struct redis *redis, struct redis_call *call, const struct
     if (status < 0) {
         return status;
     }
-    struct buffer *bytes = &request->bytes;
-    char number[DECIMAL_SIZE];
-    struct text key_count = decimal_write(keys, number);
-    request->argument_count = count;
-    redis_command_begin(bytes, count + 3);
-    redis_command_append(bytes, 2, (struct text[]){TEXT("EVALSHA"), {.data = script->digest, .length = 40}});
-    request->tail = bytes->length;
-    redis_command_append(bytes, 1, &key_count);
-    redis_command_append(bytes, count, arguments);
+    begin_script(request, keys, count);
+    redis_command_append(&request->bytes, count, arguments);
+    return submit(redis, request);
+}
+
+int redis_script_call_words(struct redis *redis, struct redis_call *call, const struct redis_script *script,
+                            const struct redis_words *keys, const struct redis_words *arguments)
+{
+    struct request *request;
+    int status = admit(redis, call, script, &request);
+    if (status < 0) {
+        return status;
+    }
+    begin_script(request, keys->count, keys->count + arguments->count);
+    buffer_append(&request->bytes, buffer_text(&keys->bytes));
+    request->lent = buffer_text(&arguments->bytes);
     return submit(redis, request);
 }
 
@@ -246,7 +273,8 @@ static bool send_with_source(struct redis *redis, struct request *request)
     redis_command_append(&whole, 2, (struct text[]){TEXT("EVAL"), text_of(request->script->source)});
     buffer_append(&whole, (struct text){.data = request->bytes.data + request->tail,
                                         .length = request->bytes.length - request->tail});
-    bool sent = buffer_status(&whole) == 0 && redis_link_write(redis->link, buffer_text(&whole)) == 0;
+    buffer_append(&whole, request->lent); /* copied: this may be long before the loop polls again */
+    bool sent = buffer_status(&whole) == 0 && redis_link_write(redis->link, buffer_text(&whole), (struct text){0}) == 0;
     buffer_free(&whole);
     if (sent) {
         request->script = NULL;
@@ -311,18 +339,32 @@ static void hold(struct redis *redis, enum redis_trouble trouble, const char *wh
     }
 }
 
-/* What an error reply means for the connection as a whole. */
-static void heed(struct redis *redis, const redisReply *reply)
+/* The first error that it is or has among its elements: a script may answer several things, each in its own way. */
+static const redisReply *error_in(const redisReply *reply)
 {
-    if (!reply || reply->type != REDIS_REPLY_ERROR || redis->state != REDIS_READY) {
+    if (reply->type == REDIS_REPLY_ERROR) {
+        return reply;
+    }
+    for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
+        if (reply->element[i]->type == REDIS_REPLY_ERROR) {
+            return reply->element[i];
+        }
+    }
+    return NULL;
+}
+
+/* What an error means for the connection as a whole. */
+static void heed(struct redis *redis, const redisReply *error)
+{
+    if (!error || redis->state != REDIS_READY) {
         return;
     }
-    enum redis_trouble trouble = redis_trouble_of(text_of(reply->str));
+    enum redis_trouble trouble = redis_trouble_of(text_of(error->str));
     enum redis_remedy remedy = redis_trouble_remedy(trouble);
     if (remedy == REDIS_REMEDY_RECONNECT) {
-        lose(redis, trouble, reply->str);
+        lose(redis, trouble, error->str);
     } else if (remedy == REDIS_REMEDY_WAIT && redis->options.probe) {
-        hold(redis, trouble, reply->str);
+        hold(redis, trouble, error->str);
     } else {
         count_trouble(trouble);
     }
@@ -391,10 +433,10 @@ static void take_reply(struct redis *redis, const redisReply *reply)
         return;
     }
     redis->calls--;
-    redis->bytes -= request->bytes.length;
+    redis->bytes -= size_of(request);
     struct redis_call *call = request->call;
     give_back(redis, request);
-    heed(redis, reply);
+    heed(redis, error_in(reply));
     call->callback(call, reply);
 }
 
@@ -466,7 +508,7 @@ static void fail_requests(struct redis *redis)
         struct request *request = LIST_OBJECT(first, struct request, link);
         struct redis_call *call = request->call;
         redis->calls--;
-        redis->bytes -= request->bytes.length;
+        redis->bytes -= size_of(request);
         give_back(redis, request);
         call->callback(call, NULL);
     }

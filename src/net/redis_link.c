@@ -4,11 +4,11 @@
 #include <stdlib.h>
 
 #include "base/buffer.h"
+#include "redis_output.h"
 
 #define KEEPALIVE_S 15
 #define INPUT_SIZE 65536
-#define PLAIN_SIZE 16384          /* what one record of TLS holds */
-#define KEPT_BYTES_MAXIMUM 131072 /* larger buffers are given back when they are empty */
+#define PLAIN_SIZE 16384 /* what one record of TLS holds */
 
 struct redis_link {
     union {
@@ -19,9 +19,9 @@ struct redis_link {
     uv_connect_t connecting;
     uv_prepare_t flush; /* runs while something waits to be written */
     struct tls_stream *tls;
-    bool greeted;           /* on_open has run */
-    struct buffer gathered; /* to be written with the next flush */
-    struct buffer left;     /* what the socket did not take, while `rest` writes it */
+    bool greeted;               /* on_open has run */
+    struct redis_output output; /* to be written with the next flush */
+    struct buffer left;         /* what the socket did not take, while `rest` writes it */
     uv_write_t rest;
     bool writing;
     const struct redis_link_handler *handler;
@@ -40,7 +40,7 @@ static void on_handle_closed(uv_handle_t *handle)
     struct redis_link *link = handle->data;
     if (--link->open_handles == 0) {
         tls_stream_free(link->tls);
-        buffer_wipe(&link->gathered); /* there are passwords and personal data in it */
+        redis_output_wipe(&link->output); /* there are passwords and personal data in it */
         buffer_wipe(&link->left);
         free(link);
     }
@@ -75,7 +75,7 @@ static void request_flush(struct redis_link *link)
 
 static bool has_output(struct redis_link *link)
 {
-    return link->gathered.length > 0 || (link->tls && tls_output(link->tls).length > 0);
+    return !redis_output_is_empty(&link->output) || (link->tls && tls_output(link->tls).length > 0);
 }
 
 static void on_rest_written(uv_write_t *request, int status)
@@ -92,10 +92,14 @@ static void on_rest_written(uv_write_t *request, int status)
     }
 }
 
-/* Writes `bytes` that the socket does not take at once when it does. */
-static int write_rest(struct redis_link *link, struct text bytes)
+/* Writes what the socket did not take at once, all but the first `done` bytes, when it does. */
+static int write_rest(struct redis_link *link, const uv_buf_t *parts, size_t count, size_t done)
 {
-    buffer_append(&link->left, bytes);
+    for (size_t i = 0; i < count; i++) {
+        size_t skipped = done < parts[i].len ? done : parts[i].len;
+        done -= skipped;
+        buffer_append(&link->left, (struct text){.data = parts[i].base + skipped, .length = parts[i].len - skipped});
+    }
     if (buffer_status(&link->left) < 0) {
         return -ENOMEM;
     }
@@ -105,33 +109,31 @@ static int write_rest(struct redis_link *link, struct text bytes)
     return status;
 }
 
-static int write_bytes(struct redis_link *link, struct text bytes)
+static int write_parts(struct redis_link *link, const uv_buf_t *parts, size_t count)
 {
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr): libuv only reads them, but its uv_buf_t cannot say so */
-    uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes.data, (unsigned)bytes.length);
-    int written = uv_try_write(&link->socket.stream, &buffer, 1);
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++) {
+        total += parts[i].len;
+    }
+    int written = total > 0 ? uv_try_write(&link->socket.stream, parts, (unsigned)count) : 0;
     if (written < 0 && written != UV_EAGAIN) {
         return written;
     }
     size_t done = written < 0 ? 0 : (size_t)written;
-    return done == bytes.length ? 0 : write_rest(link, (struct text){bytes.data + done, bytes.length - done});
+    return done == total ? 0 : write_rest(link, parts, count, done);
 }
 
-static void empty(struct buffer *buffer)
+static int write_in_tls(struct redis_link *link, const uv_buf_t *parts, size_t count)
 {
-    if (buffer->capacity > KEPT_BYTES_MAXIMUM) {
-        buffer_wipe(buffer);
-    } else {
-        buffer_clear(buffer);
+    int status = 0;
+    for (size_t i = 0; status == 0 && i < count; i++) {
+        status = tls_write(link->tls, (struct text){.data = parts[i].base, .length = parts[i].len});
     }
-}
-
-static int write_in_tls(struct redis_link *link)
-{
-    int status = tls_is_established(link->tls) ? tls_write(link->tls, buffer_text(&link->gathered)) : 0;
     struct text output = tls_output(link->tls);
     if (status == 0 && output.length > 0) {
-        status = write_bytes(link, output);
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): libuv only reads them, but its uv_buf_t cannot say so */
+        uv_buf_t part = uv_buf_init((char *)(uintptr_t)output.data, (unsigned)output.length);
+        status = write_parts(link, &part, 1);
         tls_sent(link->tls, output.length);
     }
     return status;
@@ -140,27 +142,24 @@ static int write_in_tls(struct redis_link *link)
 static void on_flush(uv_prepare_t *prepare)
 {
     struct redis_link *link = prepare->data;
+    uv_buf_t parts[REDIS_OUTPUT_PARTS];
+    size_t count = redis_output_parts(&link->output, parts); /* none while TLS shakes hands */
     (void)uv_prepare_stop(&link->flush);
-    int status = link->tls                   ? write_in_tls(link)
-                 : link->gathered.length > 0 ? write_bytes(link, buffer_text(&link->gathered))
-                                             : 0;
-    if (!link->tls || tls_is_established(link->tls)) {
-        empty(&link->gathered);
-    }
+    int status = link->tls ? write_in_tls(link, parts, count) : write_parts(link, parts, count);
+    redis_output_clear(&link->output);
     if (status < 0) {
         lose(link, uv_strerror(status));
     }
 }
 
-int redis_link_write(struct redis_link *link, struct text bytes)
+int redis_link_write(struct redis_link *link, struct text bytes, struct text lent)
 {
-    if (buffer_reserve(&link->gathered, bytes.length) < 0) {
-        link->gathered.failed = false; /* nothing was appended: what is there is whole */
-        return -ENOMEM;
+    bool may_lend = !link->writing; /* else the loop may poll more than once before this leaves */
+    int status = redis_output_add(&link->output, bytes, lent, may_lend);
+    if (status == 0) {
+        request_flush(link);
     }
-    buffer_append(&link->gathered, bytes);
-    request_flush(link);
-    return 0;
+    return status;
 }
 
 /* ---- reading */

@@ -38,8 +38,9 @@ struct redis_link_options {
 /* Begins to connect. 0 or a negative code: then nothing will run. */
 MUST_CHECK int redis_link_open(uv_loop_t *loop, const struct redis_link_options *options, struct redis_link **link);
 
-/* Sends `bytes`, which are copied, after on_open. 0 or -ENOMEM: then nothing of them is sent. */
-MUST_CHECK int redis_link_write(struct redis_link *link, struct text bytes);
+/* Sends `bytes`, which are copied, and then `lent`, which must stay as they are until the loop polls; after on_open.
+ * 0 or -ENOMEM: then nothing of them is sent. */
+MUST_CHECK int redis_link_write(struct redis_link *link, struct text bytes, struct text lent);
 
 /* The connection is made, though the handshake of TLS may not be. NULL is not. */
 bool redis_link_is_connected(const struct redis_link *link);

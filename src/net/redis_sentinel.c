@@ -41,7 +41,7 @@ static void on_open(void *context)
     redis_command_begin(&bytes, ARRAY_LENGTH(words));
     redis_command_append(&bytes, ARRAY_LENGTH(words), words);
     int status = buffer_status(&bytes);
-    status = status == 0 ? redis_link_write(question->link, buffer_text(&bytes)) : status;
+    status = status == 0 ? redis_link_write(question->link, buffer_text(&bytes), (struct text){0}) : status;
     buffer_wipe(&bytes);
     if (status < 0) {
         fail(question, "out of memory");

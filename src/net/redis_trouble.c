@@ -80,7 +80,8 @@ static enum redis_trouble trouble_of_code(struct text error)
     return REDIS_FINE;
 }
 
-/* "ERR Error running script (call to f_…): @user_script:12: @user_script: 12: -OOM command not allowed …" */
+/* "ERR Error running script (call to f_…): @user_script:12: @user_script: 12: -OOM command not allowed …", or, when the
+ * script answers with the error, "@user_script: 12: -OOM command not allowed …" */
 static enum redis_trouble trouble_in_script(struct text error)
 {
     for (size_t i = 0; i + 3 < error.length; i++) {
@@ -93,6 +94,9 @@ static enum redis_trouble trouble_in_script(struct text error)
 
 enum redis_trouble redis_trouble_of(struct text error)
 {
+    if (text_starts_with(error, TEXT("ERR Error running script")) || text_starts_with(error, TEXT("@user_script:"))) {
+        return trouble_in_script(error);
+    }
     if (!text_starts_with(error, TEXT("ERR "))) {
         return trouble_of_code(error);
     }
@@ -102,7 +106,7 @@ enum redis_trouble redis_trouble_of(struct text error)
     if (text_starts_with(error, TEXT("ERR AUTH ")) || text_starts_with(error, TEXT("ERR invalid password"))) {
         return REDIS_WRONGPASS; /* a password where none is set */
     }
-    return text_starts_with(error, TEXT("ERR Error running script")) ? trouble_in_script(error) : REDIS_FINE;
+    return REDIS_FINE;
 }
 
 enum redis_remedy redis_trouble_remedy(enum redis_trouble trouble)

@@ -31,6 +31,7 @@ static const struct {
     {"ERR Error running script (call to f_1e): @user_script:4: @user_script: 4: -READONLY You can't write against a "
      "read only replica.",
      REDIS_READONLY},
+    {"@user_script: 4: -OOM command not allowed when used memory > 'maxmemory'.", REDIS_OUT_OF_MEMORY},
     /* what says nothing of the server */
     {"", REDIS_FINE},
     {"ERR unknown command", REDIS_FINE},
