@@ -17,14 +17,14 @@ const { values, positionals: binaries } = parseArgs({
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1e9)) },
     events: { type: 'string', default: '20000' },
     seconds: { type: 'string', default: '240' },
-    faults: { type: 'string', default: '240' },
+    faults: { type: 'string', default: '300' },
     report: { type: 'string' },
   },
 });
 const [seed, events, seconds, faults] = ['seed', 'events', 'seconds', 'faults'].map((name) => Number(values[name]));
 const roles = ['ingest', 'ingest', 'worker', 'worker', 'worker', 'all'];
 
-const plan = planOf({ seed, events, duration: seconds * 1000, faults, slots: roles.length, senders: 8 });
+const plan = planOf({ seed, events, duration: seconds * 1000, faults, roles, senders: 8 });
 console.log(
   `seed ${seed}: ${plan.events.length} events of ${plan.sessions.length} sessions, ${plan.deliveries.length} deliveries in ${seconds} s, ` +
     `${plan.faults.length} faults; ${roles.length} processes on ${availableParallelism()} processors`,

@@ -1,4 +1,4 @@
-// The fleet: each slot has a process of identihook, with a network, a Stripe key, a mail server and an onboarding path of its own, so
+// The fleet: each slot has a process of identihook, with networks, a Stripe key, a mail server and an onboarding path of its own, so
 // that everything that arrives anywhere tells whose it is. A process that ends is started again.
 
 import { Identihook } from '../lib/identihook.mjs';
@@ -15,7 +15,7 @@ export class Slot {
   #busy = false; // with a fault: one at a time
 
   /** `settings` are the world's; `path` is the binary. */
-  static async open({ number, role, path, redis, settings, secret, log }) {
+  static async open({ number, role, path, redis, database, settings, secret, log }) {
     const slot = new Slot();
     slot.number = number;
     slot.role = role;
@@ -23,10 +23,12 @@ export class Slot {
     slot.log = log;
     slot.key = `rk_test_slot${number}${secret}`;
     slot.wire = await Wire.start(redis.socket);
+    slot.postgresWire = await Wire.start(database.socket);
     slot.smtp = await Smtp.start({ parse: false });
     slot.settings = {
       ...settings,
-      REDIS_URL: slot.wire.url,
+      REDIS_URL: `redis://${slot.wire.address}/0`,
+      DATABASE_URL: database.url(slot.postgresWire.address),
       STRIPE_SECRET_KEY: slot.key,
       SMTP_URL: slot.smtp.url,
       IDENTIHOOK_ONBOARDING_URL: `${settings.IDENTIHOOK_ONBOARDING_URL}/${number}`,
@@ -91,16 +93,19 @@ export class Slot {
         await pause(ms);
         program.thaw();
       }
-      if (name.startsWith('cut')) {
-        this.wire.cut();
-        await pause(ms);
-        if (name === 'cut and resume') this.wire.resume();
-        else this.wire.drop();
-      }
+      if (name.startsWith('cut')) await this.#fail(this.wire, name, ms);
+      if (name.startsWith('postgres ')) await this.#fail(this.postgresWire, name.replace('postgres ', ''), ms);
     } finally {
       this.#trouble(name, from);
       this.#busy = false;
     }
+  }
+
+  async #fail(wire, how, ms) {
+    wire.cut();
+    await pause(ms);
+    if (how === 'cut and resume') wire.resume();
+    else wire.drop();
   }
 
   /** Ends the process in order, without another start. */
@@ -114,7 +119,7 @@ export class Slot {
         return program.kill();
       });
     }
-    await this.wire.close();
+    await Promise.all([this.wire.close(), this.postgresWire.close()]);
     await this.smtp.close();
   }
 

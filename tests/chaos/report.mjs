@@ -1,5 +1,7 @@
 // What came of a storm, as a page of Markdown; after a failure with the seed and the timelines of the events concerned.
 
+import { loadavg } from 'node:os';
+
 const TIMELINES = 5;
 
 const table = (head, rows) =>
@@ -21,7 +23,8 @@ export function reportOf(storm, { faults, counts }) {
     '',
     `${plan.events.length} events of ${plan.sessions.length} sessions, sent ${plan.deliveries.length} times; ${slots.length} processes ` +
       `(${storm.roles.join(', ')}), started ${starts} times, of ${storm.binaries.length} builds; ${plan.faults.length} faults in ` +
-      `${seconds(storm.calmed - storm.began)}, and ${seconds(storm.calmTook)} until all was quiet.`,
+      `${seconds(storm.calmed - storm.began)}, and ${seconds(storm.calmTook)} until all was quiet. The machine's load was ` +
+      `${loadavg()[1].toFixed(1)} on average over the last five minutes.`,
     '',
     '## Seen from outside',
     '',
@@ -35,7 +38,9 @@ export function reportOf(storm, { faults, counts }) {
         ['reads at Stripe', witness.counts.fetches],
         ['mails', witness.counts.mails],
         ['onboarding updates', witness.counts.updates],
-        ...tally(plan.events.map(({ outcome, effects }) => `events that ended as ${outcome}${effects ? ` (${effects})` : ''}`)),
+        ...tally(
+          storm.outcomes.items.map(({ outcome, effects }) => `events that ended as ${outcome}${effects ? ` (${effects})` : ''}`),
+        ),
         ...Object.entries(counts),
         ['events lost, done wrongly, or at once with another of their session', faults.length],
         [`keys in Redis in the end (${(storm.memory / 1e6).toFixed(1)} MB)`, marks],

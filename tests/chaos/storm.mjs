@@ -9,13 +9,34 @@ import { Onboarding } from '../lib/onboarding.mjs';
 import { RedisServer } from '../lib/redis.mjs';
 import { StripeApi } from '../lib/stripe_api.mjs';
 import { pause, until } from '../lib/wait.mjs';
+import { Database } from './database.mjs';
 import { Slot } from './fleet.mjs';
 import { Witness } from './witness.mjs';
 
 const NAMESPACE = 'storm';
 export const key = (name) => `{${NAMESPACE}}:${name}`;
 
-const FIXTURES = { verified: 'verified', requires_input: 'requires_input.document_expired', processing: 'processing' };
+const FIXTURES = {
+  verified: 'verified',
+  requires_input: 'requires_input.document_expired',
+  processing: 'processing',
+  redacted: 'redacted',
+};
+
+/** How the sessions of a plan are at Stripe. */
+const STATES = {
+  verified: { status: 'verified', last_error: null },
+  failed: {
+    status: 'requires_input',
+    last_error: { code: 'document_expired', reason: 'The document is expired.' },
+  },
+  redacted: {
+    redaction: { status: 'redacted' },
+    client_reference_id: null,
+    provided_details: null,
+    verified_outputs: null,
+  },
+};
 
 export const CLAIM_AFTER_MS = 2000;
 
@@ -26,11 +47,13 @@ const settingsOf = ({ secret, stripe, onboarding }) => ({
   IDENTIHOOK_LISTEN: '127.0.0.1:0',
   IDENTIHOOK_ADMIN_LISTEN: '127.0.0.1:0',
   IDENTIHOOK_LOOPS: '1',
-  IDENTIHOOK_EVENTS: 'verified,requires_input,processing',
+  IDENTIHOOK_EVENTS: 'verified,requires_input,processing,redacted',
   IDENTIHOOK_STRIPE_RATE: '2000/s',
   IDENTIHOOK_STRIPE_TIMEOUT: '2s',
   IDENTIHOOK_ONBOARDING_TIMEOUT: '2s',
   IDENTIHOOK_SMTP_TIMEOUT: '5s',
+  IDENTIHOOK_POSTGRES_TIMEOUT: '1s',
+  IDENTIHOOK_POSTGRES_CONNECT_TIMEOUT: '1s',
   IDENTIHOOK_ENQUEUE_TIMEOUT: '2s',
   IDENTIHOOK_REDIS_CONNECTIONS: '2',
   IDENTIHOOK_CONCURRENCY: '16',
@@ -45,6 +68,8 @@ const settingsOf = ({ secret, stripe, onboarding }) => ({
   IDENTIHOOK_RETRY_PAGE: 'https://shop.example/verify',
   IDENTIHOOK_ONBOARDING_URL: `${onboarding.url}/identity`,
 });
+
+export const userOf = (name) => `user_${name}`;
 
 const GONE = -2; // what PTTL says of a key that is not there
 
@@ -78,8 +103,9 @@ export class Storm {
   async #open() {
     const secret = newSecret();
     this.secret = secret;
-    [this.redis, this.stripe, this.onboarding] = await Promise.all([
+    [this.redis, this.database, this.stripe, this.onboarding] = await Promise.all([
       RedisServer.start(),
+      Database.start(),
       StripeApi.start(),
       Onboarding.start(),
     ]);
@@ -94,6 +120,7 @@ export class Storm {
           role,
           path: this.binaries[number % this.binaries.length],
           redis: this.redis,
+          database: this.database,
           settings,
           secret: unique,
           log: (slot, line) => this.witness.log(slot, line),
@@ -112,10 +139,9 @@ export class Storm {
       if (!status) continue;
       this.stripe.addSession({
         id,
-        status: status === 'failed' ? 'requires_input' : status,
-        client_reference_id: `user_${name}`,
+        ...STATES[status],
+        client_reference_id: userOf(name),
         provided_details: { email: `${kind === 'unmailable' ? 'nobody' : name}@person.example` },
-        ...(status === 'failed' && { last_error: { code: 'document_expired', reason: 'The document is expired.' } }),
       });
     }
     const unwelcome = new Set(this.plan.sessions.filter(({ kind }) => kind === 'unwelcome').map(({ id }) => id));
@@ -129,6 +155,7 @@ export class Storm {
   async #blow() {
     this.began = Date.now();
     this.agents = Array.from({ length: 8 }, () => new http.Agent({ keepAlive: true, maxSockets: 24 }));
+    for (const session of this.plan.sessions) if (session.turn) this.#turn(session);
     const sending = this.plan.deliveries.map((delivery) => this.#deliver(delivery));
     const failing = this.plan.faults.map((fault) => this.#fail(fault));
     await Promise.all(failing);
@@ -137,10 +164,16 @@ export class Storm {
     await Promise.all(sending);
   }
 
+  async #turn({ id, turn, turnsAt }) {
+    await pause(turnsAt);
+    this.stripe.change(id, STATES[turn]);
+  }
+
   /** As Stripe does: again, until it is answered 200. */
   async #deliver({ event, at, sender }) {
     await pause(Math.max(0, this.began + at - Date.now()));
-    const { body } = composeEvent(FIXTURES[event.type], { session: event.session.id, id: event.id });
+    const { id, session, type } = event;
+    const { body } = composeEvent(FIXTURES[type], { session: session.id, id, created: this.createdOf(event) });
     for (let tries = 0; ; tries++) {
       const receivers = this.slots.filter((slot) => slot.receives && slot.url);
       const slot = receivers[(sender + tries) % Math.max(1, receivers.length)];
@@ -149,6 +182,11 @@ export class Storm {
       if (answer.status === 200) return;
       await pause(Math.min(100 * 2 ** tries, 5000));
     }
+  }
+
+  /** When Stripe made it, in s. */
+  createdOf({ age }) {
+    return Math.floor(this.began / 1000) - age;
   }
 
   #post(slot, sender, body) {
@@ -164,8 +202,9 @@ export class Storm {
   async #fail(fault) {
     await pause(Math.max(0, this.began + fault.at - Date.now()));
     const from = Date.now();
-    if (fault.on === 'process') await this.slots[fault.slot].suffer(fault);
+    if (fault.slot !== null) await this.slots[fault.slot].suffer(fault);
     if (fault.on === 'redis') await this.#failRedis(fault);
+    if (fault.on === 'postgres') await this.#failPostgres(fault);
     if (fault.on === 'stripe') await this.#failServices(fault, [this.stripe]);
     if (fault.on === 'onboarding') await this.#failServices(fault, [this.onboarding]);
     if (fault.on === 'smtp') await this.#failSmtp(fault);
@@ -193,6 +232,14 @@ export class Storm {
       this.redisIsBusy = false;
       for (const slot of this.slots) slot.troubles.push({ why: name, from, to: Date.now() });
     }
+  }
+
+  async #failPostgres(fault) {
+    if (fault.name !== 'postgres answers lost') return this.database.suffer(fault);
+    const wires = this.slots.map((slot) => slot.postgresWire);
+    for (const wire of wires) wire.mute();
+    await pause(fault.ms);
+    for (const wire of wires) wire.drop();
   }
 
   /** One request in two fails while it lasts. */
@@ -235,9 +282,9 @@ export class Storm {
   // ---- the end
 
   async #calm() {
-    const wanted = this.plan.events.length;
+    const wanted = this.plan.events.filter(({ mayBeErased }) => !mayBeErased).length;
     let seen = 0;
-    this.outcomes.listen(() => seen++);
+    this.outcomes.listen(({ event }) => (seen += this.witness.events.get(event)?.mayBeErased ? 0 : 1));
     const before = Date.now();
     try {
       await until(() => seen >= wanted, `${wanted} outcomes`, this.quiet);
@@ -258,13 +305,15 @@ export class Storm {
     return pending + left.reduce((sum, count) => sum + count, 0) === 0;
   }
 
-  /** What Redis holds in the end. */
+  /** What Redis and PostgreSQL hold in the end. */
   async #look() {
+    await this.database.look();
     const keys = await this.redis.call('KEYS', '*');
     const left = await Promise.all(
       keys.map(async (name) => {
         const type = await this.redis.call('TYPE', name);
-        const value = type === 'string' ? await this.redis.call('GET', name) : null;
+        const read = { string: ['GET', name], zset: ['ZRANGE', name, 0, 9, 'WITHSCORES'] }[type];
+        const value = read ? await this.redis.call(...read) : null;
         const ttl = await this.redis.call('PTTL', name);
         return { name, type: ttl === GONE ? 'none' : type, ttl, value };
       }),
@@ -281,6 +330,7 @@ export class Storm {
     this.slots.forEach((slot) => this.#recover());
     await Promise.all(this.slots.map((slot) => slot.close()));
     this.agents?.forEach((agent) => agent.destroy());
-    await Promise.all([this.redis, this.stripe, this.onboarding].map((service) => service?.close()));
+    const services = [this.redis, this.database, this.stripe, this.onboarding];
+    await Promise.all(services.map((service) => service?.close()));
   }
 }

@@ -1,5 +1,7 @@
 // Whether all went well, judged from outside.
 
+import { mayHave, mustHave } from './plan.mjs';
+import { judgeRows } from './rows.mjs';
 import { CLAIM_AFTER_MS, key } from './storm.mjs';
 
 const SLACK_MS = 1500; // how late things are noticed on a busy machine
@@ -54,7 +56,11 @@ export function judge(storm) {
     judgeMails(event, one(witness.mails, event.id), blame, counts);
   }
   judgeTurns(witness, blame, counts);
-  if (storm.left) judgeRedis(storm, blame);
+  judgeRedactions(plan, witness, ends, blame, counts);
+  if (storm.left) {
+    judgeRedis(storm, blame);
+    judgeRows(storm, ends, { blame, counts, excuse });
+  }
   for (const { event, reason } of letters) {
     if (!witness.events.has(event)) blame(null, `a dead letter of ${event}`);
     if (['owner_died_repeatedly', 'attempts_exhausted'].includes(reason)) blame(event, `it is dead of ${reason}`);
@@ -71,16 +77,19 @@ function judgeAnswers(event, answers, blame) {
 }
 
 function judgeEnd(event, ends, blame) {
+  if (event.mayBeErased && ends.length === 0) return;
   if (ends.length !== 1) return blame(event.id, `it has ${ends.length} outcomes`);
   const [{ outcome, effects }] = ends;
-  if (outcome !== event.outcome || effects !== event.effects) {
+  if (!event.ends.some(([one, its]) => one === outcome && its === effects)) {
     blame(event.id, `it ended as ${outcome} with effects "${effects}"`);
   }
 }
 
 function judgeUpdates(event, updates, blame, counts) {
-  const wanted = /onboarding/.test(event.effects) || event.session.kind === 'unwelcome';
-  if (!wanted && updates.length > 0) blame(event.id, 'there was an update of it');
+  const refused = event.session.kind === 'unwelcome'; // by the service, once it had it
+  const wanted = refused || mustHave(event, 'onboarding');
+  const allowed = refused || mayHave(event, 'onboarding');
+  if (!allowed && updates.length > 0) blame(event.id, 'there was an update of it');
   if (wanted && updates.length === 0) blame(event.id, 'there was no update of it');
   for (const { key: given } of updates) if (given !== event.id) blame(event.id, `an update of it has the key ${given}`);
   for (const path of new Set(updates.map(({ slot }) => slot.path))) { // another version may have other fields
@@ -91,9 +100,8 @@ function judgeUpdates(event, updates, blame, counts) {
 }
 
 function judgeMails(event, mails, blame, counts) {
-  const wanted = /email/.test(event.effects);
-  if (!wanted && mails.length > 0) blame(event.id, 'there was a mail of it');
-  if (wanted && mails.length === 0) blame(event.id, 'there was no mail of it');
+  if (!mayHave(event, 'email') && mails.length > 0) blame(event.id, 'there was a mail of it');
+  if (mustHave(event, 'email') && mails.length === 0) blame(event.id, 'there was no mail of it');
   for (let i = 1; i < mails.length; i++) {
     // The first sender could not write it down, or the second one had begun before it lost the event.
     const [first, second] = [mails[i - 1], mails[i]];
@@ -128,9 +136,25 @@ function judgeTurns(witness, blame, counts) {
   }
 }
 
+/** Nothing is sent about a session after its redaction. */
+function judgeRedactions(plan, witness, ends, blame, counts) {
+  for (const { events } of plan.sessions.filter(({ kind }) => kind === 'redacted')) {
+    const [redaction] = ends.get(events.find(({ type }) => type === 'redacted').id) ?? [];
+    if (!redaction) continue;
+    for (const { id } of events) {
+      for (const { at, slot } of [...(witness.mails.get(id) ?? []), ...(witness.updates.get(id) ?? [])]) {
+        if (at <= Number(redaction.at_ms)) continue;
+        if (excuse([slot], at, at)) counts[LATE]++;
+        else blame(id, 'something was sent of it after the redaction of its session');
+      }
+    }
+  }
+}
+
 /** Nothing may be left but the marks, and for a while the ledgers and outcomes. */
 function judgeRedis({ plan, left, pending, streamLength }, blame) {
-  const dead = new Set(plan.events.filter(({ outcome }) => outcome === 'dead').map(({ id }) => key(`effects:${id}`)));
+  const isDead = ({ ends: [[outcome]] }) => outcome === 'dead';
+  const dead = new Set(plan.events.filter(isDead).map(({ id }) => key(`effects:${id}`)));
   const marks = new Set(plan.events.map(({ id }) => key(`seen:${id}`)));
   for (const { name, ttl, value } of left) {
     const [, kind] = /^\{.*?\}:([a-z]+)/.exec(name) ?? [];
@@ -141,7 +165,7 @@ function judgeRedis({ plan, left, pending, streamLength }, blame) {
       const forGood = dead.has(name);
       if (!forGood && !(ttl > 0 && ttl <= HISTORY_MS)) blame(name.split(':').at(-1), `its ledger lives for ${ttl} ms`);
     } else if (['turn', 'waiting', 'retry', 'attempts', 'mail'].includes(kind)) {
-      blame(null, `${name} is left`);
+      blame(null, `${name} is left: ${value}`);
     } else if (!LASTING.includes(kind) && !(ttl > 0 && ttl <= HISTORY_MS)) {
       blame(null, `${name} is left, for ${ttl} ms`);
     }

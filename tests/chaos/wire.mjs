@@ -1,4 +1,4 @@
-// The network between one process and Redis: a TCP proxy that can be cut, so that neither side is told. What is cut can be
+// The network between one process and a server: a TCP proxy that can be cut, so that neither side is told. What is cut can be
 // resumed, and then everything that was under way arrives, late; or dropped, and then the connections are gone.
 
 import net from 'node:net';
@@ -7,6 +7,7 @@ export class Wire {
   #pairs = new Set();
   #waiting = []; // connections that came while it was cut
   #cut = false;
+  #mute = false;
   #server;
 
   /** A wire to the unix socket `path`. */
@@ -15,7 +16,7 @@ export class Wire {
     wire.path = path;
     wire.#server = net.createServer((near) => wire.#take(near));
     await new Promise((resolve) => wire.#server.listen(0, '127.0.0.1', resolve));
-    wire.url = `redis://127.0.0.1:${wire.#server.address().port}/0`;
+    wire.address = `127.0.0.1:${wire.#server.address().port}`;
     return wire;
   }
 
@@ -41,7 +42,7 @@ export class Wire {
       [far, near],
     ]) {
       from.on('close', end);
-      from.pipe(to);
+      if (from === near || !this.#mute) from.pipe(to);
     }
   }
 
@@ -51,6 +52,15 @@ export class Wire {
       near.unpipe(far);
       far.unpipe(near);
       near.pause();
+      far.pause();
+    }
+  }
+
+  /** What is sent goes on to the server, and no answer comes back. */
+  mute() {
+    this.#mute = true;
+    for (const { near, far } of this.#pairs) {
+      far.unpipe(near);
       far.pause();
     }
   }
@@ -71,6 +81,7 @@ export class Wire {
     }
     for (const near of this.#waiting.splice(0)) near.destroy();
     this.#cut = false;
+    this.#mute = false;
   }
 
   async close() {

@@ -159,7 +159,7 @@ export class Witness {
     happened.sort((one, other) => one.at - other.at);
     const { session } = event;
     return [
-      `${id}: ${event.type} of ${session.id} (${session.kind}), to end as ${event.outcome} with effects "${event.effects}"`,
+      `${id}: ${event.type} of ${session.id} (${session.kind}), to end as ${event.ends.map(([outcome, effects]) => `${outcome} with effects "${effects}"`).join(', or ')}`,
       ...happened.map(({ at, text }) => `  ${((at - began) / 1000).toFixed(3).padStart(8)} s  ${text}`),
     ];
   }

@@ -2,7 +2,7 @@
 // stopped, crashed, frozen and started again on the same data.
 
 import { execFileSync } from 'node:child_process';
-import { chown, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -143,6 +143,11 @@ export class Postgres {
     }, 'postgres to answer');
   }
 
+  /** The path of its socket. */
+  get socket() {
+    return join(this.folder, `.s.PGSQL.${this.port}`);
+  }
+
   /** As the superuser. */
   async connect(database) {
     const client = new pg.Client({ host: this.folder, port: this.port, user: 'postgres', database });
@@ -192,6 +197,27 @@ export class Postgres {
 
   thaw() {
     this.process.signal('SIGCONT');
+  }
+
+  /** Freezes it with all that it has begun, so that connections that are open get no answer either. Gives the way back. */
+  async freezeAll() {
+    const { pid } = this.process;
+    this.freeze(); // first: it begins nothing more
+    const children = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).split(' ').filter(Boolean).map(Number);
+    const tell = (signal) => {
+      for (const child of children) {
+        try {
+          process.kill(child, signal);
+        } catch {
+          // it has ended
+        }
+      }
+    };
+    tell('SIGSTOP');
+    return () => {
+      tell('SIGCONT');
+      this.thaw();
+    };
   }
 
   async close() {
