@@ -14,7 +14,7 @@
  *   GET /          the operator console (app/console.h)
  *   GET /healthz   200 while every loop turns; 503 when one has not for HEALTH_STUCK_MS. For "restart it" probes.
  *   GET /readyz    200 when the process can do its work; 503 with the component that cannot. For "send it traffic"
- *                  probes.
+ *                  probes. PostgreSQL is told, where rows are written, and does not turn it red.
  *   GET /metrics   Prometheus's text format.
  */
 #define HEALTH_STUCK_MS 5000

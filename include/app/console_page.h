@@ -33,6 +33,7 @@ struct console_view {
     bool draining;
     enum redis_trouble trouble; /* of this process's connections */
     enum durability durability;
+    enum database_state database;
     struct console_counts counts;
     struct console_counts before; /* an earlier look, for rates; at_ms 0: there is none */
     struct text backlog;          /* what the two below have written; empty: Redis did not answer */

@@ -7,13 +7,8 @@
 #include "base/attributes.h"
 #include "base/settings.h"
 #include "net/postgres.h"
-#include "store/schema.h"
 
 /* Opens a pool of at most `connections` to DATABASE_URL, which is set. 0, or a negative code, logged: -ENOTSUP when the
  * URL is not one. libpq is open. */
 MUST_CHECK int database_open(uv_loop_t *loop, const struct settings *settings, size_t connections,
                              struct postgres **postgres);
-
-/* Looks whether the tables are there and of this version, and logs what is to be done when they are not. As
- * schema_read(). */
-MUST_CHECK int database_check(struct postgres *postgres, struct schema_call *call);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "app/answer.h"
+#include "app/database_state.h"
 #include "base/buffer.h"
 #include "core/job.h"
 #include "net/redis_trouble.h"
@@ -93,6 +94,7 @@ struct telemetry {
     _Atomic uint64_t heartbeat_ms;           /* monotonic; when the loop last turned. 0: not yet, or it has ended */
     _Atomic uint64_t lag_ns;                 /* how late the last heartbeat was */
     _Atomic uint64_t durability;             /* enum durability of what Redis confirms */
+    _Atomic uint64_t database;               /* enum database_state; unused in all loops but the one that looks */
 };
 
 static inline void telemetry_add(_Atomic uint64_t *counter, uint64_t amount)
@@ -124,6 +126,9 @@ enum redis_trouble telemetry_redis_trouble(const struct telemetry *const *loops,
 
 /* The least that one of them was told; DURABILITY_WEAK is less than unknown. */
 enum durability telemetry_durability(const struct telemetry *const *loops, size_t count);
+
+/* How PostgreSQL is, as the loop that looks knows it. */
+enum database_state telemetry_database(const struct telemetry *const *loops, size_t count);
 
 /* Appends the sum of `count` loops' figures in Prometheus's text format. */
 void telemetry_render(const struct telemetry *const *loops, size_t count, struct buffer *out);

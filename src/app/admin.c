@@ -35,6 +35,12 @@ static enum redis_trouble redis_trouble_now(const struct admin *admin)
     return telemetry_redis_trouble(loops.telemetry, loops.count);
 }
 
+static enum database_state database_now(const struct admin *admin)
+{
+    struct loops loops = loops_of(admin);
+    return telemetry_database(loops.telemetry, loops.count);
+}
+
 static enum durability durability_now(const struct admin *admin)
 {
     struct loops loops = loops_of(admin);
@@ -69,21 +75,33 @@ static void write_pauses(struct admin *admin)
     buffer_append_byte(&admin->body, ']');
 }
 
+static void write_trouble(struct admin *admin, const char *component, const char *trouble, const char *fix)
+{
+    buffer_append_format(&admin->body, ",\"%s\":{\"trouble\":\"%s\",\"fix\":\"%s\"}", component, trouble, fix);
+}
+
+/* PostgreSQL is told, but is no reason to be unready: as with Stripe, mail and onboarding, what it is needed for waits
+ * in Redis, and receiving and the other effects go on. */
 static int write_readiness(struct admin *admin)
 {
     bool loops = admin_loops_turn(admin);
     enum redis_trouble trouble = redis_trouble_now(admin);
+    enum database_state database = database_now(admin);
     bool redis = trouble == REDIS_FINE;
     bool ready = loops && redis && !admin->draining;
-    buffer_append_format(&admin->body,
-                         "{\"ready\":%s,\"components\":{\"loops\":\"%s\",\"redis\":\"%s\",\"draining\":%s},"
-                         "\"durability\":\"%s\",",
-                         ready ? "true" : "false", loops ? "ok" : "stuck", redis ? "ok" : "unavailable",
-                         admin->draining ? "true" : "false", durability_names[durability_now(admin)]);
+    buffer_append_format(&admin->body, "{\"ready\":%s,\"components\":{\"loops\":\"%s\",\"redis\":\"%s\",",
+                         ready ? "true" : "false", loops ? "ok" : "stuck", redis ? "ok" : "unavailable");
+    if (database != DATABASE_UNUSED) {
+        buffer_append_format(&admin->body, "\"postgres\":\"%s\",", database == DATABASE_FINE ? "ok" : "unavailable");
+    }
+    buffer_append_format(&admin->body, "\"draining\":%s},\"durability\":\"%s\",", admin->draining ? "true" : "false",
+                         durability_names[durability_now(admin)]);
     write_pauses(admin);
     if (!redis) {
-        buffer_append_format(&admin->body, ",\"redis\":{\"trouble\":\"%s\",\"fix\":\"%s\"}",
-                             redis_trouble_name(trouble), redis_trouble_advice(trouble));
+        write_trouble(admin, "redis", redis_trouble_name(trouble), redis_trouble_advice(trouble));
+    }
+    if (database > DATABASE_FINE) {
+        write_trouble(admin, "postgres", database_state_name(database), database_state_advice(database));
     }
     buffer_append_byte(&admin->body, '}');
     return ready ? 200 : 503;

@@ -99,6 +99,7 @@ static void write_page(struct console *console)
         .loops_turn = telemetry_loops_turn(loops, loop_count, clock_monotonic_ms(), HEALTH_STUCK_MS),
         .draining = *console->options.draining,
         .trouble = telemetry_redis_trouble(loops, loop_count),
+        .database = telemetry_database(loops, loop_count),
         .durability = telemetry_durability(loops, loop_count),
         .counts = console->latest,
         .before = console->before,

@@ -121,6 +121,11 @@ static void write_components(struct buffer *out, const struct console_view *view
         write_component(out, "redis", MOOD_BROKEN, redis_trouble_advice(view->trouble));
     }
     write_durability(out, view);
+    if (view->database == DATABASE_FINE) {
+        write_component(out, "postgres", MOOD_OK, "answers");
+    } else if (view->database != DATABASE_UNUSED) {
+        write_component(out, "postgres", MOOD_BROKEN, database_state_advice(view->database));
+    }
     if (view->counts.breakers_open[BREAKER_OF_STRIPE] > 0) {
         write_component(out, "stripe", MOOD_BROKEN, "fails again and again, and is spared for a while");
     }

@@ -23,25 +23,3 @@ int database_open(uv_loop_t *loop, const struct settings *settings, size_t conne
     }
     return status;
 }
-
-static void on_schema(struct schema_call *call, const struct schema_result *result)
-{
-    (void)call;
-    if (result->version < 0) {
-        return; /* what keeps us from PostgreSQL is logged elsewhere */
-    }
-    if (result->version < SCHEMA_VERSION) {
-        log_error(result->version == 0 ? "PostgreSQL has no tables of identihook: run 'identihook migrate'"
-                                       : "PostgreSQL's tables of identihook are outdated: run 'identihook migrate'",
-                  LOG_NUMBER("version", result->version), LOG_NUMBER("needed", SCHEMA_VERSION));
-    } else {
-        log_info("PostgreSQL's tables are there", LOG_NUMBER("version", result->version),
-                 LOG_NUMBER("needed", SCHEMA_VERSION));
-    }
-}
-
-int database_check(struct postgres *postgres, struct schema_call *call)
-{
-    call->callback = on_schema;
-    return schema_read(postgres, call);
-}

@@ -60,6 +60,15 @@ enum durability telemetry_durability(const struct telemetry *const *loops, size_
     return seen[DURABILITY_WEAK] ? DURABILITY_WEAK : seen[DURABILITY_UNKNOWN] ? DURABILITY_UNKNOWN : DURABILITY_SOUND;
 }
 
+enum database_state telemetry_database(const struct telemetry *const *loops, size_t count)
+{
+    uint64_t state = DATABASE_UNUSED;
+    for (size_t i = 0; i < count && state == DATABASE_UNUSED; i++) {
+        state = telemetry_get(&loops[i]->database);
+    }
+    return (enum database_state)state;
+}
+
 /* ---- rendering */
 
 struct scrape {
@@ -239,6 +248,15 @@ static void render_redis(const struct scrape *scrape)
            offsetof(struct telemetry, group_losses));
 }
 
+static void render_database(const struct scrape *scrape)
+{
+    enum database_state state = telemetry_database(scrape->loops, scrape->count);
+    head(scrape, "postgres_ready", "gauge", "1 when PostgreSQL answers and has its tables; where rows are written.");
+    if (state != DATABASE_UNUSED) {
+        buffer_append_format(scrape->out, "identihook_postgres_ready %d\n", state == DATABASE_FINE);
+    }
+}
+
 static void render_backlog(const struct scrape *scrape)
 {
     static const char *const states[STATES] = {"unread", "in_process", "due", "retrying", "held", "dead"};
@@ -262,6 +280,7 @@ void telemetry_render(const struct telemetry *const *loops, size_t count, struct
     render_breakers(&scrape);
     render_reconcile(&scrape);
     render_redis(&scrape);
+    render_database(&scrape);
     render_backlog(&scrape);
     head(&scrape, "loop_lag_seconds", "gauge", "How late each loop's last heartbeat was.");
     for (size_t i = 0; i < count; i++) {

@@ -387,7 +387,7 @@ static int open_database(struct worker *worker)
     }
     int status = database_open(worker->loop, settings, share > 0 ? share : 1, &worker->postgres);
     if (status == 0 && worker->options.loop == 0) { /* once for all loops */
-        status = database_check(worker->postgres, &worker->schema_call);
+        status = database_watch_open(worker->loop, worker->postgres, worker->options.telemetry, &worker->database);
     }
     return status;
 }
@@ -502,8 +502,8 @@ static void close_parts(struct worker *worker)
 {
     worker->surrendering = true;
     worker->holds.count = 1u + (worker->fetcher != NULL) + (worker->onboarding != NULL) + (worker->lookups != NULL) +
-                          (worker->mail != NULL) + (worker->postgres != NULL) + (worker->trimmer != NULL) +
-                          (worker->pauses != NULL);
+                          (worker->mail != NULL) + (worker->database != NULL) + (worker->postgres != NULL) +
+                          (worker->trimmer != NULL) + (worker->pauses != NULL);
     if (worker->onboarding) {
         fetcher_close(worker->onboarding, part_closed, worker);
     }
@@ -515,6 +515,9 @@ static void close_parts(struct worker *worker)
     }
     if (worker->mail) {
         mail_outlet_close(worker->mail, part_closed, worker);
+    }
+    if (worker->database) {
+        database_watch_close(worker->database, part_closed, worker);
     }
     if (worker->postgres) {
         postgres_close(worker->postgres, part_closed, worker);

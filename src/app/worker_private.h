@@ -1,5 +1,6 @@
 #pragma once
 
+#include "app/database_watch.h"
 #include "app/effect.h"
 #include "app/lookup.h"
 #include "app/pause_watch.h"
@@ -23,7 +24,7 @@ struct worker {
     struct breaker onboarding_breaker;
     struct mail_outlet *mail;
     struct postgres *postgres; /* NULL without DATABASE_URL */
-    struct schema_call schema_call;
+    struct database_watch *database; /* in the first loop alone, beside the pool */
     struct trimmer *trimmer; /* in the first loop alone */
     struct pause_watch *pauses;
     struct effect_tools tools;

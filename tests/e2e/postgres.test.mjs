@@ -39,6 +39,11 @@ async function open(t, { settings = {}, tables = true, ...options } = {}) {
   return { world, database };
 }
 
+const readiness = async (program) => (await program.look('/readyz')).json;
+
+const toldAs = (program, word) =>
+  until(async () => (await readiness(program)).components.postgres === word, `PostgreSQL to be told as ${word}`);
+
 const rowsOf = (database, session) =>
   database.rows('SELECT * FROM identity_verifications WHERE session = $1', [session.id]);
 
@@ -306,11 +311,13 @@ describe('postgres', { concurrency: 4 }, () => {
     const { world, database } = await open(t, { tables: false });
     const log = await world.program.logs.first((one) => /no tables/.test(one.message), 'the complaint');
     assert.match(log.message, /run 'identihook migrate'/);
+    assert.equal((await readiness(world.program)).postgres.trouble, 'unmigrated');
     const { session, event } = world.pair('verified');
     await world.deliver(event);
     const failed = await world.program.logs.first((one) => one.reason === 'postgres_schema_missing', 'the failure');
     assert.match(failed.error, /run 'identihook migrate'/);
     await migrate(database);
+    await toldAs(world.program, 'ok');
     assert.equal((await world.outcome(event)).outcome, 'done');
     assert.equal((await rowsOf(database, session)).length, 1);
   });
@@ -396,18 +403,48 @@ describe('postgres', { concurrency: 4 }, () => {
     assert.equal((await rowsOf(database, session)).length, 1);
   });
 
-  test('libpq is loaded only where there is a database to write to', async (t) => {
+  test('libpq is loaded, and PostgreSQL told as a component, only where there is a database to write to', async (t) => {
     const loaded = (program) => mapsOf(program).includes('/libpq.so');
     const { world } = await open(t);
     assert.ok(loaded(world.program));
+    await toldAs(world.program, 'ok');
     const other = await World.open(t, NO_OTHERS);
-    assert.ok(!loaded(other.program));
     const ingesting = await world.start({ words: ['--role', 'ingest'] });
-    assert.ok(!loaded(ingesting));
+    for (const program of [other.program, ingesting]) {
+      assert.ok(!loaded(program));
+      assert.ok(!('postgres' in (await readiness(program)).components));
+      assert.doesNotMatch((await program.look('/metrics')).text, /^identihook_postgres_ready/m);
+    }
   });
 });
 
-describe('a PostgreSQL that goes away', { concurrency: 3 }, () => {
+describe('a PostgreSQL that goes away', { concurrency: 4 }, () => {
+  test('is told, by component and with what to do, and turns no readiness red: the rest goes on', async (t) => {
+    const own = await Postgres.start();
+    t.after(() => own.close());
+    const database = await own.database();
+    await migrate(database);
+    const world = await World.open(t, { email: false, settings: { DATABASE_URL: database.url } });
+    await toldAs(world.program, 'ok');
+    assert.equal(await world.program.metric('postgres_ready'), 1);
+
+    await own.stop();
+    await toldAs(world.program, 'unavailable');
+    const { status, json } = await world.program.look('/readyz');
+    assert.deepEqual([status, json.ready, json.postgres.trouble], [200, true, 'away']);
+    assert.match(json.postgres.fix, /DATABASE_URL/);
+    assert.equal(await world.program.metric('postgres_ready'), 0);
+    assert.match((await world.program.look('/')).text, /postgres<td class=broken>check that PostgreSQL runs/);
+    const { session, event } = world.pair('verified');
+    assert.equal((await world.deliver(event)).status, 200);
+    await until(() => world.updatesOf(event).length > 0, 'the onboarding update, beside the row that waits');
+
+    await own.start();
+    await toldAs(world.program, 'ok');
+    assert.equal((await world.outcome(event)).outcome, 'done');
+    assert.equal((await rowsOf(database, session)).length, 1);
+  });
+
   test('restarted and crashed in the middle of events: every session has its row, every change was told once', async (t) => {
     const own = await Postgres.start();
     t.after(() => own.close());
