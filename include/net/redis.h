@@ -7,13 +7,12 @@
 #include <uv.h>
 
 #include "base/attributes.h"
-#include "base/redis_url.h"
 #include "base/text.h"
-#include "net/redis_facts.h"
+#include "net/redis_call.h"
+#include "net/redis_options.h"
+#include "net/redis_script.h"
 #include "net/redis_trouble.h"
 #include "net/redis_words.h"
-
-struct redisReply; /* hiredis */
 
 /*
  * One connection to Redis on a libuv loop, which comes back by itself, for ever, when it is lost.
@@ -33,48 +32,6 @@ struct redisReply; /* hiredis */
  * Each loss and each return is logged once, with what to do about it, without passwords.
  */
 struct redis;
-
-/* A Lua script; `redis` loads it at each connect and calls it by its digest. Lives longer than the connection. */
-struct redis_script {
-    const char *name; /* for logs */
-    const char *source;
-    char digest[41]; /* filled in by redis_script_prepare() */
-};
-
-/* Computes the digest. To be called once before the first use, from one thread. */
-void redis_script_prepare(struct redis_script *script);
-
-#define REDIS_WHY_SIZE 256
-
-struct redis_options {
-    const struct redis_url *url; /* outlives the connection */
-    const char *name;            /* CLIENT SETNAME; letters, digits, '-', '.', ':' */
-    uint64_t connect_timeout_ms; /* for all of resolving, connecting and greeting */
-    uint64_t call_timeout_ms;
-    uint64_t check_every_ms; /* a connection that was silent for so long is checked; 0: never */
-    const char *probe;       /* the key that a check writes, outlives the connection. NULL: checked by PING alone, and
-                                refusals       of single commands are the caller's affair */
-    bool probes_idle;        /* also when all seemed well and nothing happened; else that is a PING */
-    const char *key;         /* one of the caller's: in a cluster, the node that serves it is looked for; may be NULL */
-    size_t max_calls;        /* under way at once */
-    size_t max_bytes;        /* of the commands under way */
-    const struct redis_script *const *scripts; /* ends with NULL; may be NULL */
-    /* May be NULL: called at the end of each greeting with what the server says of itself, as far as it does. Anything
-     * but REDIS_FINE, with the reason in `why`, and the connection is given up and tried anew.*/
-    enum redis_trouble (*admit)(void *context, const struct redis_facts *facts, char why[REDIS_WHY_SIZE]);
-    void (*on_state)(void *context, bool ready); /* may be NULL; runs on the loop, never inside redis_open() */
-    void *context;
-};
-
-/*
- * One call; embedded by the caller in whatever it is for. It must stay where it is until its callback has run, which
- * happens exactly once for each redis_call() that returned 0, and never inside redis_call().
- */
-struct redis_call {
-    /* `reply` is lent until the callback returns. NULL: the connection was lost, so the command may or may not have
-     * run. */
-    void (*callback)(struct redis_call *call, const struct redisReply *reply);
-};
 
 /* Begins to connect. 0; -ENOTSUP: the files for TLS cannot be used, which was logged; or another negative code. */
 MUST_CHECK int redis_open(uv_loop_t *loop, const struct redis_options *options, struct redis **redis);
