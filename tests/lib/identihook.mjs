@@ -61,17 +61,23 @@ export class Identihook {
     program.child.ended.then((end) => {
       program.logs.end(new Error(`identihook serve ended with ${JSON.stringify(end)}:\n${program.child.stderr}`));
     });
-    const listens = async (listener) => {
-      const fits = (log) => log.message === 'listening' && log.listener === listener;
-      return `http://${(await program.logs.first(fits, `the ${listener} listener`, within)).address}`;
-    };
-    program.admin = await listens('admin');
     const role = words.includes('--role') ? words[words.indexOf('--role') + 1] : 'all';
-    if (role !== 'worker') {
-      program.url = `${await listens('webhook')}${settings.IDENTIHOOK_WEBHOOK_PATH ?? '/webhook'}`;
+    try {
+      program.admin = await program.#listens('admin', within);
+      if (role !== 'worker') {
+        program.url = `${await program.#listens('webhook', within)}${settings.IDENTIHOOK_WEBHOOK_PATH ?? '/webhook'}`;
+      }
+      if (ready) await until(async () => (await program.look('/readyz')).status === 200, 'readiness', within);
+    } catch (error) {
+      await program.kill(); // nobody else knows of it
+      throw error;
     }
-    if (ready) await until(async () => (await program.look('/readyz')).status === 200, 'readiness', within);
     return program;
+  }
+
+  async #listens(listener, within) {
+    const fits = (log) => log.message === 'listening' && log.listener === listener;
+    return `http://${(await this.logs.first(fits, `the ${listener} listener`, within)).address}`;
   }
 
   get pid() {
