@@ -1,5 +1,7 @@
 #pragma once
 
+#include <assert.h>
+
 /*
  * What keeps an object that lives among callbacks: its handles, its parts and the calls under way, a hold each. When it
  * is being closed, the release of the last hold frees it and tells whoever closed it. Embedded in the object.
@@ -21,6 +23,7 @@ static inline void holds_close(struct holds *holds, void (*closed)(void *context
 static inline void holds_release(struct holds *holds, void (*put_away)(void *object), void *object)
 {
     if (--holds->count == 0) {
+        assert(holds->closed); /* else its own hold would be there still */
         struct holds ended = *holds;
         put_away(object);
         ended.closed(ended.context);

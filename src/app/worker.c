@@ -224,7 +224,7 @@ static void renew(struct worker *worker, uint64_t now)
     worker->renew_call.callback = on_renewed;
     worker->renewed_at_ms = clock_monotonic_ms();
     worker->renewing = entries && lease_renew(&holder, entries, count, &worker->renew_call) == 0;
-    free((void *)(uintptr_t)entries);
+    free(entries);
 }
 
 /* ---- the tick */

@@ -32,7 +32,7 @@ static void print_help(const struct arguments *arguments)
 static size_t fill_long_options(const struct argument *options, struct option *long_options)
 {
     size_t count = 0;
-    for (; options[count].name && count < OPTIONS_MAXIMUM; count++) {
+    for (; count < OPTIONS_MAXIMUM && options[count].name; count++) {
         long_options[count] = (struct option){.name = options[count].name,
                                               .has_arg = options[count].value_name ? required_argument : no_argument,
                                               .val = (int)count};
