@@ -20,22 +20,21 @@
  *   extern struct foo_functions foo_functions;      // in the private header foo_functions.h, and then, so that foo's
  *   #define foo_open foo_functions.foo_open         // functions keep their names where they are called:
  *
- *   static const char *const symbols[] = {FOO_FUNCTIONS(LIBRARY_SYMBOL)};
  *   static const struct library foo = {
  *       .name = "libfoo",
  *       .files = (const char *const[]){"libfoo.so.2", "libfoo.so.1", NULL},
  *       .packages = "libfoo1 (Debian 12) or libfoo2 (Debian 13)",
- *       .symbols = symbols,
- *       .symbol_count = sizeof(symbols) / sizeof(symbols[0]),
- *       .functions = &foo_functions,
+ *       LIBRARY_TABLE(FOO_FUNCTIONS, foo_functions),
  *   };
- *   _Static_assert(sizeof(struct foo_functions) == sizeof(symbols), "one pointer for each name");
  *
  * A function that is called and not in the list is an undefined reference to the linker. Macros that the library's
  * header defines under its functions' names are to be undefined first. net's curl_functions.h is the model.
  */
 #define LIBRARY_POINTER(function) __typeof__(&(function)) function;
 #define LIBRARY_SYMBOL(function) #function,
+#define LIBRARY_TABLE(list, table)                                                                                     \
+    .symbols = (const char *const[]){list(LIBRARY_SYMBOL)}, .symbol_count = sizeof(table) / sizeof(void (*)(void)),    \
+    .functions = &(table)
 
 struct library {
     const char *name;

@@ -5,6 +5,7 @@
 
 #include "app/admin.h"
 #include "app/console_page.h"
+#include "app/queue_options.h"
 #include "base/clock.h"
 #include "base/holds.h"
 #include "store/queue.h"
@@ -166,20 +167,9 @@ static void on_state(void *context, bool ready)
 
 static int open_queue(struct console *console)
 {
-    const struct settings *settings = console->options.settings;
-    struct queue_options options = {
-        .url = &settings->redis,
-        .namespace = settings->namespace,
-        .name = "identihook-console",
-        .call_timeout_ms = settings->enqueue_timeout_ms,
-        .check_every_ms = settings->redis_check_every_ms,
-        .dedupe_window_ms = settings->dedupe_window_ms,
-        .history_ms = settings->history_ms,
-        .max_calls = 4,
-        .max_bytes = 1u << 20,
-        .on_state = on_state,
-        .context = console,
-    };
+    struct queue_options options = queue_options_of(console->options.settings, "identihook-console");
+    options.on_state = on_state;
+    options.context = console;
     int status = queue_open(console->loop, &options, &console->queue);
     if (status < 0) {
         console->queue = NULL;

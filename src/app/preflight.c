@@ -5,8 +5,8 @@
 
 #include <uv.h>
 
+#include "app/queue_options.h"
 #include "base/log.h"
-#include "store/queue.h"
 
 #define PATIENCE_MS 1000
 
@@ -56,22 +56,13 @@ static void on_refused(void *context, const char *why)
 
 static int ask(struct preflight *preflight, const struct settings *settings)
 {
-    struct queue_options options = {
-        .url = &settings->redis,
-        .namespace = settings->namespace,
-        .name = "identihook-preflight",
-        .call_timeout_ms = settings->enqueue_timeout_ms,
-        .dedupe_window_ms = settings->dedupe_window_ms,
-        .history_ms = settings->history_ms,
-        .durability = settings->durability,
-        .replicas = (unsigned)settings->durability_replicas,
-        .require_durable = settings->require_durable != 0,
-        .max_calls = 16,
-        .max_bytes = 1u << 20,
-        .on_state = on_state,
-        .on_refused = on_refused,
-        .context = preflight,
-    };
+    struct queue_options options = queue_options_of(settings, "identihook-preflight");
+    options.durability = settings->durability;
+    options.replicas = (unsigned)settings->durability_replicas;
+    options.require_durable = settings->require_durable != 0;
+    options.on_state = on_state;
+    options.on_refused = on_refused;
+    options.context = preflight;
     int status = uv_loop_init(&preflight->loop);
     if (status < 0) {
         return status;

@@ -10,6 +10,7 @@
 #include "app/backlog_watch.h"
 #include "app/intake.h"
 #include "app/pages.h"
+#include "app/queue_options.h"
 #include "app/reconciler.h"
 #include "app/reply.h"
 #include "app/router.h"
@@ -289,24 +290,16 @@ static size_t share(const struct settings *settings, uint64_t total)
 static int open_queue(struct reactor *reactor)
 {
     const struct settings *settings = reactor->options.settings;
-    struct queue_options options = {
-        .url = &settings->redis,
-        .namespace = settings->namespace,
-        .name = reactor->name,
-        .call_timeout_ms = settings->enqueue_timeout_ms,
-        .check_every_ms = settings->redis_check_every_ms,
-        .durability = reactor->options.ingests ? settings->durability : DURABILITY_MEMORY,
-        .replicas = (unsigned)settings->durability_replicas,
-        .require_durable = settings->require_durable != 0,
-        .tells_durability = true,
-        .dedupe_window_ms = settings->dedupe_window_ms,
-        .history_ms = settings->history_ms,
-        .max_calls = share(settings, settings->max_in_flight),
-        .max_bytes = share(settings, settings->max_in_flight_bytes),
-        .lanes = reactor->options.ingests ? (size_t)settings->redis_connections : 1,
-        .on_state = on_queue_state,
-        .context = reactor,
-    };
+    struct queue_options options = queue_options_of(settings, reactor->name);
+    options.durability = reactor->options.ingests ? settings->durability : DURABILITY_MEMORY;
+    options.replicas = (unsigned)settings->durability_replicas;
+    options.require_durable = settings->require_durable != 0;
+    options.tells_durability = true;
+    options.max_calls = share(settings, settings->max_in_flight);
+    options.max_bytes = share(settings, settings->max_in_flight_bytes);
+    options.lanes = reactor->options.ingests ? (size_t)settings->redis_connections : 1;
+    options.on_state = on_queue_state;
+    options.context = reactor;
     return queue_open(&reactor->loop, &options, &reactor->queue);
 }
 

@@ -1,7 +1,6 @@
 #include "app/reconciler.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "app/reconciliation.h"
@@ -25,8 +24,6 @@
 #define AWAY_MS 60000       /* shorter absences of Redis are no reason: Stripe tries again by itself */
 #define BACKOFF_MS 60000    /* after a run that failed; doubles */
 #define DAY_S 86400
-
-static char user_agent[64];
 
 struct reconciler {
     struct reconciler_options options;
@@ -349,9 +346,8 @@ int reconciler_open(uv_loop_t *loop, const struct reconciler_options *options, s
     if (!reconciler) {
         return -ENOMEM;
     }
-    (void)snprintf(user_agent, sizeof(user_agent), "identihook/%s", version_text());
     struct fetcher_options fetcher_options = {
-        .user_agent = user_agent, .ca_file = options->settings->ca_file, .max_concurrent = 1};
+        .user_agent = version_user_agent(), .ca_file = options->settings->ca_file, .max_concurrent = 1};
     int status = fetcher_create(loop, &fetcher_options, &reconciler->fetcher);
     if (status < 0) {
         free(reconciler);

@@ -133,7 +133,6 @@ void session_desk_add_routes(struct session_desk *desk, struct router *router)
 
 int session_desk_open(uv_loop_t *loop, const struct session_desk_options *options, struct session_desk **opened)
 {
-    static char user_agent[64];
     struct session_desk *desk = calloc(1, sizeof(*desk));
     if (!desk) {
         return -ENOMEM;
@@ -142,9 +141,9 @@ int session_desk_open(uv_loop_t *loop, const struct session_desk_options *option
     desk->loop = loop;
     list_init(&desk->enrolments);
     list_init(&desk->inquiries);
-    (void)snprintf(user_agent, sizeof(user_agent), "identihook/%s", version_text());
-    struct fetcher_options fetcher = {
-        .user_agent = user_agent, .ca_file = options->settings->ca_file, .max_concurrent = SESSION_DESK_FILES};
+    struct fetcher_options fetcher = {.user_agent = version_user_agent(),
+                                      .ca_file = options->settings->ca_file,
+                                      .max_concurrent = SESSION_DESK_FILES};
     const struct session_settings *sessions = &options->settings->sessions;
     int status = token_keys_create(sessions->token_secrets, sessions->token_secret_count, &desk->keys);
     status = status == 0 ? fetcher_create(loop, &fetcher, &desk->fetcher) : status;

@@ -23,8 +23,6 @@
 #define CLAIM_CHECKS 8
 #define STALL_INTERVAL_MS 100
 
-static char user_agent[64];
-
 static void on_tick(uv_timer_t *timer);
 static void surrender(struct worker *worker);
 static void close_parts(struct worker *worker);
@@ -396,7 +394,7 @@ static int open_parts(struct worker *worker)
 {
     const struct settings *settings = worker->options.settings;
     struct fetcher_options fetcher_options = {
-        .user_agent = user_agent,
+        .user_agent = version_user_agent(),
         .ca_file = settings->ca_file,
         .max_concurrent = worker->options.concurrency,
     };
@@ -424,7 +422,6 @@ static int open_parts(struct worker *worker)
         .on_change = on_pauses_changed,
         .context = worker,
     };
-    (void)snprintf(user_agent, sizeof(user_agent), "identihook/%s", version_text());
     int status = fetcher_create(worker->loop, &fetcher_options, &worker->fetcher);
     if (status == 0 && settings->onboarding_url) {
         struct fetcher_options onboarding_options = fetcher_options;

@@ -131,6 +131,29 @@ int setting_secret(const struct setting *setting, struct settings *settings, str
     return *fault ? 0 : secret_set(setting_field(settings, setting), value);
 }
 
+int setting_index_of(struct text word, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (text_equal(word, text_of(words[i]))) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+bool setting_read_set(struct text value, const char *const *words, size_t count, unsigned *set)
+{
+    *set = 0;
+    while (value.data) {
+        int index = setting_index_of(text_trim(text_cut(&value, ',')), words, count);
+        if (index < 0) {
+            return false;
+        }
+        *set |= 1u << index;
+    }
+    return true;
+}
+
 void setting_append_range(const struct setting *setting, struct buffer *out)
 {
     static const struct {

@@ -195,35 +195,10 @@ int setting_tolerance(const struct setting *setting, struct settings *settings, 
     return 0;
 }
 
-/* The index of `word` among `words`, or -1. */
-static int index_of(struct text word, const char *const *words, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (text_equal(word, text_of(words[i]))) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
-
-/* A comma-separated set of `words` as bits; false when a part is not among them. */
-static bool read_set(struct text value, const char *const *words, size_t count, unsigned *set)
-{
-    *set = 0;
-    while (value.data) {
-        int index = index_of(text_trim(text_cut(&value, ',')), words, count);
-        if (index < 0) {
-            return false;
-        }
-        *set |= 1u << index;
-    }
-    return true;
-}
-
 int setting_events(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
 {
     static const char *const words[] = {"created", "processing", "verified", "requires_input", "canceled", "redacted"};
-    if (!read_set(value, words, ARRAY_LENGTH(words), setting_field(settings, setting))) {
+    if (!setting_read_set(value, words, ARRAY_LENGTH(words), setting_field(settings, setting))) {
         *fault = "is not a list of created, processing, verified, requires_input, canceled, redacted";
     }
     return 0;
@@ -233,7 +208,7 @@ int setting_outputs(const struct setting *setting, struct settings *settings, st
 {
     static const char *const words[] = {"first_name",     "last_name", "dob",   "address", "id_number",
                                         "id_number_type", "email",     "phone", "sex"};
-    if (value.length > 0 && !read_set(value, words, ARRAY_LENGTH(words), setting_field(settings, setting))) {
+    if (value.length > 0 && !setting_read_set(value, words, ARRAY_LENGTH(words), setting_field(settings, setting))) {
         *fault = "is not a list of first_name, last_name, dob, address, id_number, id_number_type, email, phone, sex";
     }
     return 0;
@@ -243,7 +218,7 @@ int setting_access_log(const struct setting *setting, struct settings *settings,
 {
     static const char *const words[] = {
         [ACCESS_LOG_OFF] = "off", [ACCESS_LOG_ERRORS] = "errors", [ACCESS_LOG_ALL] = "all"};
-    int index = index_of(value, words, ARRAY_LENGTH(words));
+    int index = setting_index_of(value, words, ARRAY_LENGTH(words));
     if (index < 0) {
         *fault = "is not off, errors or all";
         return 0;
@@ -255,7 +230,7 @@ int setting_access_log(const struct setting *setting, struct settings *settings,
 int setting_livemode(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
 {
     static const char *const words[] = {[LIVEMODE_ANY] = "any", [LIVEMODE_LIVE] = "live", [LIVEMODE_TEST] = "test"};
-    int index = index_of(value, words, ARRAY_LENGTH(words));
+    int index = setting_index_of(value, words, ARRAY_LENGTH(words));
     if (index < 0) {
         *fault = "is not any, live or test";
         return 0;
@@ -290,7 +265,7 @@ static int read_missing(const struct setting *setting, struct settings *settings
                         const char **fault)
 {
     static const char *const words[] = {[MISSING_SKIP] = "skip", [MISSING_DEAD] = "dead", [MISSING_SEND] = "send"};
-    int index = index_of(value, words, ARRAY_LENGTH(words));
+    int index = setting_index_of(value, words, ARRAY_LENGTH(words));
     if (index < 0 || index >= choices) {
         *fault = choices == ARRAY_LENGTH(words) ? "is not send, skip or dead" : "is not skip or dead";
         return 0;
@@ -316,7 +291,7 @@ int setting_private_addresses(const struct setting *setting, struct settings *se
 {
     static const char *const words[] = {
         [PRIVATE_WHERE_NAMED] = "named", [PRIVATE_ALLOWED] = "yes", [PRIVATE_REFUSED] = "no"};
-    int index = index_of(value, words, ARRAY_LENGTH(words));
+    int index = setting_index_of(value, words, ARRAY_LENGTH(words));
     if (index < 0) {
         *fault = "is not named, yes or no";
         return 0;
@@ -329,7 +304,7 @@ int setting_durability(const struct setting *setting, struct settings *settings,
 {
     static const char *const words[] = {
         [DURABILITY_MEMORY] = "memory", [DURABILITY_REPLICA] = "replica", [DURABILITY_AOF] = "aof"};
-    int index = index_of(value, words, ARRAY_LENGTH(words));
+    int index = setting_index_of(value, words, ARRAY_LENGTH(words));
     if (index < 0) {
         *fault = "is not memory, replica or aof";
         return 0;
@@ -500,7 +475,7 @@ int setting_log_level(const struct setting *setting, struct settings *settings, 
 {
     (void)setting;
     static const char *const words[] = {"debug", "info", "warn", "error"};
-    int index = index_of(value, words, ARRAY_LENGTH(words));
+    int index = setting_index_of(value, words, ARRAY_LENGTH(words));
     if (index < 0) {
         *fault = "is not debug, info, warn or error";
         return 0;

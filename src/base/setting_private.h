@@ -18,6 +18,12 @@ bool setting_is_blank(struct text text);
 bool setting_has_control(struct text text);
 bool setting_has_blank(struct text text);
 
+/* The index of `word` among `words`, or -1. */
+int setting_index_of(struct text word, const char *const *words, size_t count);
+
+/* A list of such words, separated by commas, as bits by their indices. False when it holds another one. */
+bool setting_read_set(struct text value, const char *const *words, size_t count, unsigned *set);
+
 /* What is wrong with a URL of which `rest` is the part after "scheme://"; NULL when nothing is. */
 const char *setting_server_fault(struct text rest);
 

@@ -59,20 +59,10 @@ int setting_token_secrets(const struct setting *setting, struct settings *settin
     return 0;
 }
 
-/* The index of `word` among `words`, or `count`. */
-static size_t index_of(struct text word, const char *const *words, size_t count)
-{
-    size_t i = 0;
-    while (i < count && !text_equal(word, text_of(words[i]))) {
-        i++;
-    }
-    return i;
-}
-
 int setting_integration(const struct setting *setting, struct settings *settings, struct text value, const char **fault)
 {
-    size_t index = index_of(value, integration_names, INTEGRATIONS);
-    if (index == INTEGRATIONS) {
+    int index = setting_index_of(value, integration_names, INTEGRATIONS);
+    if (index < 0) {
         *fault = "is not modal, redirect or native";
         return 0;
     }
@@ -105,22 +95,11 @@ int setting_flow(const struct setting *setting, struct settings *settings, struc
     return setting_copy(setting_field(settings, setting), value);
 }
 
-static bool read_set(struct text value, const char *const *words, size_t count, unsigned *set)
-{
-    while (value.length > 0) {
-        size_t index = index_of(text_trim(text_cut(&value, ',')), words, count);
-        if (index == count) {
-            return false;
-        }
-        *set |= 1u << index;
-    }
-    return true;
-}
-
 int setting_document_options(const struct setting *setting, struct settings *settings, struct text value,
                              const char **fault)
 {
-    if (!read_set(value, document_option_names, DOCUMENT_OPTIONS, setting_field(settings, setting))) {
+    if (value.length > 0 &&
+        !setting_read_set(value, document_option_names, DOCUMENT_OPTIONS, setting_field(settings, setting))) {
         *fault = "is not a list of require_live_capture, require_matching_selfie, require_id_number";
     }
     return 0;
@@ -129,7 +108,8 @@ int setting_document_options(const struct setting *setting, struct settings *set
 int setting_document_types(const struct setting *setting, struct settings *settings, struct text value,
                            const char **fault)
 {
-    if (!read_set(value, document_type_names, DOCUMENT_TYPES, setting_field(settings, setting))) {
+    if (value.length > 0 &&
+        !setting_read_set(value, document_type_names, DOCUMENT_TYPES, setting_field(settings, setting))) {
         *fault = "is not a list of driving_license, id_card, passport";
     }
     return 0;

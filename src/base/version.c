@@ -4,3 +4,8 @@ const char *version_text(void)
 {
     return IDENTIHOOK_VERSION;
 }
+
+const char *version_user_agent(void)
+{
+    return "identihook/" IDENTIHOOK_VERSION;
+}

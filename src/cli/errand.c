@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "app/queue_options.h"
 #include "cli/command.h"
 
 static void on_deadline(uv_timer_t *timer)
@@ -45,17 +46,7 @@ int errand_begin(struct errand *errand, uint64_t timeout_ms)
 
 bool errand_connect(struct errand *errand, const struct settings *settings, const char *name)
 {
-    struct queue_options options = {
-        .url = &settings->redis,
-        .namespace = settings->namespace,
-        .name = name,
-        .call_timeout_ms = settings->enqueue_timeout_ms,
-        .check_every_ms = settings->redis_check_every_ms,
-        .dedupe_window_ms = settings->dedupe_window_ms,
-        .history_ms = settings->history_ms,
-        .max_calls = 16,
-        .max_bytes = 1u << 20,
-    };
+    struct queue_options options = queue_options_of(settings, name);
     if (queue_open(&errand->loop, &options, &errand->queue) < 0) {
         errand->queue = NULL; /* what is amiss was logged */
         return false;

@@ -4,6 +4,7 @@
 
 #include <uv.h>
 
+#include "app/queue_options.h"
 #include "app/reconciliation.h"
 #include "base/clock.h"
 #include "base/units.h"
@@ -141,22 +142,12 @@ static void on_deadline(uv_timer_t *timer)
 
 static int open_parts(struct asking *asking)
 {
-    static char user_agent[64];
-    const struct settings *settings = asking->settings;
-    (void)snprintf(user_agent, sizeof(user_agent), "identihook/%s", version_text());
     struct fetcher_options fetcher_options = {
-        .user_agent = user_agent, .ca_file = settings->ca_file, .max_concurrent = 1};
-    struct queue_options queue_options = {
-        .url = &settings->redis,
-        .namespace = settings->namespace,
-        .name = "identihook-reconcile",
-        .call_timeout_ms = settings->enqueue_timeout_ms,
-        .dedupe_window_ms = settings->dedupe_window_ms,
-        .max_calls = 16,
-        .max_bytes = 64u << 20,
-        .on_state = on_state,
-        .context = asking,
-    };
+        .user_agent = version_user_agent(), .ca_file = asking->settings->ca_file, .max_concurrent = 1};
+    struct queue_options queue_options = queue_options_of(asking->settings, "identihook-reconcile");
+    queue_options.max_bytes = 64u << 20;
+    queue_options.on_state = on_state;
+    queue_options.context = asking;
     int status = fetcher_create(&asking->loop, &fetcher_options, &asking->fetcher);
     if (status < 0) {
         return status;

@@ -8,17 +8,11 @@
 
 struct curl_functions curl_functions;
 
-static const char *const symbols[] = {CURL_FUNCTIONS(LIBRARY_SYMBOL)};
-
-_Static_assert(sizeof(struct curl_functions) == sizeof(symbols), "one pointer for each name");
-
 static const struct library library = {
     .name = "libcurl",
     .files = (const char *const[]){"libcurl.so.4", NULL},
     .packages = PACKAGES,
-    .symbols = symbols,
-    .symbol_count = sizeof(symbols) / sizeof(symbols[0]),
-    .functions = &curl_functions,
+    LIBRARY_TABLE(CURL_FUNCTIONS, curl_functions),
 };
 
 int curl_library_open(struct buffer *fault)

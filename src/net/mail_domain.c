@@ -11,17 +11,11 @@
 
 struct idn2_functions idn2_functions;
 
-static const char *const symbols[] = {IDN2_FUNCTIONS(LIBRARY_SYMBOL)};
-
-_Static_assert(sizeof(struct idn2_functions) == sizeof(symbols), "one pointer for each name");
-
 static const struct library library = {
     .name = "libidn2",
     .files = (const char *const[]){"libidn2.so.0", NULL},
     .packages = "libidn2-0",
-    .symbols = symbols,
-    .symbol_count = sizeof(symbols) / sizeof(symbols[0]),
-    .functions = &idn2_functions,
+    LIBRARY_TABLE(IDN2_FUNCTIONS, idn2_functions),
 };
 
 int mail_domain_library_open(struct buffer *fault)

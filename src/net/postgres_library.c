@@ -4,17 +4,11 @@
 
 struct postgres_functions postgres_functions;
 
-static const char *const symbols[] = {POSTGRES_FUNCTIONS(LIBRARY_SYMBOL)};
-
-_Static_assert(sizeof(struct postgres_functions) == sizeof(symbols), "one pointer for each name");
-
 static const struct library library = {
     .name = "libpq",
     .files = (const char *const[]){"libpq.so.5", NULL},
     .packages = "libpq5",
-    .symbols = symbols,
-    .symbol_count = sizeof(symbols) / sizeof(symbols[0]),
-    .functions = &postgres_functions,
+    LIBRARY_TABLE(POSTGRES_FUNCTIONS, postgres_functions),
 };
 
 int postgres_library_open(struct buffer *fault)

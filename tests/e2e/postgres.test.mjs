@@ -27,6 +27,15 @@ async function migrate(database) {
   assert.equal(code, 0, stderr);
 }
 
+/** A PostgreSQL that this test alone has, and a database in it, with the tables. */
+async function openOwn(t) {
+  const own = await Postgres.start();
+  t.after(() => own.close());
+  const database = await own.database();
+  await migrate(database);
+  return { own, database };
+}
+
 /** A world whose only action is the row; its database, with the tables. */
 async function open(t, { settings = {}, tables = true, ...options } = {}) {
   const database = await cluster.database();
@@ -39,10 +48,8 @@ async function open(t, { settings = {}, tables = true, ...options } = {}) {
   return { world, database };
 }
 
-const readiness = async (program) => (await program.look('/readyz')).json;
-
 const toldAs = (program, word) =>
-  until(async () => (await readiness(program)).components.postgres === word, `PostgreSQL to be told as ${word}`);
+  until(async () => (await program.readiness()).components.postgres === word, `PostgreSQL to be told as ${word}`);
 
 const rowsOf = (database, session) =>
   database.rows('SELECT * FROM identity_verifications WHERE session = $1', [session.id]);
@@ -311,7 +318,7 @@ describe('postgres', { concurrency: 4 }, () => {
     const { world, database } = await open(t, { tables: false });
     const log = await world.program.logs.first((one) => /no tables/.test(one.message), 'the complaint');
     assert.match(log.message, /run 'identihook migrate'/);
-    assert.equal((await readiness(world.program)).postgres.trouble, 'unmigrated');
+    assert.equal((await world.program.readiness()).postgres.trouble, 'unmigrated');
     const { session, event } = world.pair('verified');
     await world.deliver(event);
     const failed = await world.program.logs.first((one) => one.reason === 'postgres_schema_missing', 'the failure');
@@ -412,7 +419,7 @@ describe('postgres', { concurrency: 4 }, () => {
     const ingesting = await world.start({ words: ['--role', 'ingest'] });
     for (const program of [other.program, ingesting]) {
       assert.ok(!loaded(program));
-      assert.ok(!('postgres' in (await readiness(program)).components));
+      assert.ok(!('postgres' in (await program.readiness()).components));
       assert.doesNotMatch((await program.look('/metrics')).text, /^identihook_postgres_ready/m);
     }
   });
@@ -420,10 +427,7 @@ describe('postgres', { concurrency: 4 }, () => {
 
 describe('a PostgreSQL that goes away', { concurrency: 4 }, () => {
   test('is told, by component and with what to do, and turns no readiness red: the rest goes on', async (t) => {
-    const own = await Postgres.start();
-    t.after(() => own.close());
-    const database = await own.database();
-    await migrate(database);
+    const { own, database } = await openOwn(t);
     const world = await World.open(t, { email: false, settings: { DATABASE_URL: database.url } });
     await toldAs(world.program, 'ok');
     assert.equal(await world.program.metric('postgres_ready'), 1);
@@ -446,10 +450,7 @@ describe('a PostgreSQL that goes away', { concurrency: 4 }, () => {
   });
 
   test('restarted and crashed in the middle of events: every session has its row, every change was told once', async (t) => {
-    const own = await Postgres.start();
-    t.after(() => own.close());
-    const database = await own.database();
-    await migrate(database);
+    const { own, database } = await openOwn(t);
     const world = await World.open(t, {
       ...NO_OTHERS,
       settings: { DATABASE_URL: database.url, IDENTIHOOK_MAX_ATTEMPTS: '1000' },
@@ -474,10 +475,7 @@ describe('a PostgreSQL that goes away', { concurrency: 4 }, () => {
   });
 
   test('frozen, it holds nothing up for longer than its timeouts', async (t) => {
-    const own = await Postgres.start();
-    t.after(() => own.close());
-    const database = await own.database();
-    await migrate(database);
+    const { own, database } = await openOwn(t);
     const world = await World.open(t, {
       ...NO_OTHERS,
       settings: {

@@ -12,14 +12,12 @@ function assertUnavailable(answer) {
   assert.match(answer.headers['retry-after'], /^[1-9]\d*$/);
 }
 
-const readiness = async (program) => JSON.parse((await program.look('/readyz')).text);
-
 describe('while Redis is stopped', { concurrency: 8 }, () => {
   test('events are answered 503 with Retry-After, and are taken when it is back', async (t) => {
     const world = await World.open(t);
     const { session, event } = world.pair('verified');
     await world.redis.stop();
-    await until(async () => !(await readiness(world.program)).ready, 'readiness to go');
+    await until(async () => !(await world.program.readiness()).ready, 'readiness to go');
     for (let i = 0; i < 3; i++) assertUnavailable(await world.deliver(event));
     await world.redis.start();
     await world.deliverUntilTaken(event);
@@ -29,7 +27,7 @@ describe('while Redis is stopped', { concurrency: 8 }, () => {
 
   test('the program is alive, but not ready, and says why', async (t) => {
     const world = await World.open(t);
-    assert.equal((await readiness(world.program)).ready, true);
+    assert.equal((await world.program.readiness()).ready, true);
     await world.redis.stop();
     const answer = await until(async () => {
       const look = await world.program.look('/readyz');
@@ -38,7 +36,7 @@ describe('while Redis is stopped', { concurrency: 8 }, () => {
     assert.equal(answer.json.components.redis, 'unavailable');
     assert.equal((await world.program.look('/healthz')).status, 200);
     await world.redis.start();
-    await until(async () => (await readiness(world.program)).ready, 'readiness to come back');
+    await world.recovery();
   });
 
   test('wrong signatures and other nonsense are still answered 400', async (t) => {

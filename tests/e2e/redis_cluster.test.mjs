@@ -9,23 +9,12 @@ import { until } from '../lib/wait.mjs';
 
 const QUICK = { IDENTIHOOK_ENQUEUE_TIMEOUT: '2s', IDENTIHOOK_REDIS_CHECK_EVERY: '100ms' };
 
-const readiness = async (program) => JSON.parse((await program.look('/readyz')).text);
-const recovery = (world) => until(async () => (await readiness(world.program)).ready, 'readiness to come back');
-
 /** A world whose Redis is the node of a cluster that serves our slot. It is not started yet. */
 async function openWorld(t) {
   const world = await World.open(t, { start: false, settings: QUICK, redis: await clusterSettings() });
   const cluster = await makeCluster(t, world.redis, key('events'));
   const url = (...nodes) => `redis+cluster://${nodes.map(({ settings }) => `127.0.0.1:${settings.port}`)}`;
   return { world, cluster, url };
-}
-
-async function assertServes(world) {
-  const { session, event } = world.pair('verified');
-  await world.deliverUntilTaken(event);
-  assert.equal((await world.outcome(event)).outcome, 'done');
-  assert.deepEqual([world.mailsTo(session).length, world.updatesOf(event).length], [1, 1]);
-  return event;
 }
 
 const offset = async (node) => Number(/master_repl_offset:(\d+)/.exec(await node.call('INFO', 'replication'))[1]);
@@ -50,7 +39,7 @@ describe('a Redis cluster', { concurrency: 2 }, () => {
   test('in which our node dies is served by the replica that takes its place', async (t) => {
     const { world, cluster, url } = await openWorld(t);
     await world.start({ settings: { REDIS_URL: url(cluster.owner) } }); // the others are learnt
-    await assertServes(world);
+    await world.serves();
     const release = world.stripe.hold();
     const held = Array.from({ length: 5 }, () => world.pair('verified'));
     for (const { event } of held) assert.equal((await world.deliver(event)).status, 200);
@@ -59,8 +48,8 @@ describe('a Redis cluster', { concurrency: 2 }, () => {
     world.outcomes = cluster.replica.follow(key('outcomes'));
     release();
     await until(async () => /role:master/.test(await cluster.replica.call('INFO', 'replication')), 'the promotion');
-    await recovery(world);
-    await assertServes(world);
+    await world.recovery();
+    await world.serves();
     for (const { event } of held) assert.equal((await world.outcome(event)).outcome, 'done');
     await world.redis.start();
   });
@@ -68,11 +57,11 @@ describe('a Redis cluster', { concurrency: 2 }, () => {
   test('in which the replica takes over in order is followed, by the reader, too', async (t) => {
     const { world, cluster, url } = await openWorld(t);
     await world.start({ settings: { REDIS_URL: url(...cluster.others) } });
-    await assertServes(world);
+    await world.serves();
     await cluster.replica.call('CLUSTER', 'FAILOVER');
     await until(async () => /role:master/.test(await cluster.replica.call('INFO', 'replication')), 'the promotion');
     world.outcomes = cluster.replica.follow(key('outcomes'));
-    const event = await assertServes(world);
+    const event = await world.serves();
     assert.equal(await seenIn(cluster.replica, event).catch(({ message }) => message), 1);
   });
 
@@ -81,7 +70,7 @@ describe('a Redis cluster', { concurrency: 2 }, () => {
     const { slot, owner, others, nodeId } = cluster;
     const [target] = others;
     await world.start({ settings: { REDIS_URL: url(...others) } });
-    await assertServes(world);
+    await world.serves();
     const held = world.pair('verified');
     const release = world.stripe.hold(({ session }) => session === held.session.id);
     assert.equal((await world.deliver(held.event)).status, 200);
@@ -96,15 +85,15 @@ describe('a Redis cluster', { concurrency: 2 }, () => {
     await move();
     const answer = await world.deliver(world.pair('verified').event);
     assert.equal(answer.status, 503, 'the stream is there, a new mark would be here');
-    await until(async () => (await readiness(world.program)).redis?.trouble === 'slot_migrates', 'the trouble to be told');
+    await until(async () => (await world.program.readiness()).redis?.trouble === 'slot_migrates', 'the trouble to be told');
     while (await move());
     for (const node of [target, owner, others[1]]) {
       await node.call('CLUSTER', 'SETSLOT', slot, 'NODE', await nodeId(target));
     }
     world.outcomes = target.follow(key('outcomes'));
-    await recovery(world);
+    await world.recovery();
     release();
-    const event = await assertServes(world);
+    const event = await world.serves();
     assert.equal(await seenIn(target, event), 1);
     assert.equal((await world.outcome(held.event)).outcome, 'done');
     assert.equal(world.mailsTo(held.session).length, 1);

@@ -9,7 +9,6 @@ import { until } from '../lib/wait.mjs';
 
 const QUICK = { IDENTIHOOK_ENQUEUE_TIMEOUT: '900ms', IDENTIHOOK_REDIS_CHECK_EVERY: '100ms' };
 
-const readiness = async (program) => JSON.parse((await program.look('/readyz')).text);
 const told = (world, text) => world.program.logs.items.filter(({ why }) => why?.includes(text)).length;
 
 async function assertUnavailable(world, event) {
@@ -31,7 +30,7 @@ describe('what Redis says of its durability', { concurrency: 4 }, () => {
   ]) {
     test(what, async (t) => {
       const world = await World.open(t, { redis });
-      assert.equal((await readiness(world.program)).durability, durability);
+      assert.equal((await world.program.readiness()).durability, durability);
       for (const each of ['unknown', 'weak', 'sound']) {
         const value = await world.program.metric(`redis_durability{durability="${each}"}`);
         assert.equal(value, each === durability ? 1 : 0);
@@ -44,8 +43,8 @@ describe('what Redis says of its durability', { concurrency: 4 }, () => {
     const world = await World.open(t, { settings: QUICK });
     await world.redis.stop();
     await world.redis.start({ settings: { appendonly: 'no' } });
-    await until(async () => (await readiness(world.program)).durability === 'weak', 'the weakness to be told');
-    await until(async () => (await readiness(world.program)).ready, 'readiness, all the same');
+    await until(async () => (await world.program.readiness()).durability === 'weak', 'the weakness to be told');
+    await until(async () => (await world.program.readiness()).ready, 'readiness, all the same');
   });
 });
 
@@ -76,13 +75,13 @@ describe('with IDENTIHOOK_REQUIRE_DURABLE=1', { concurrency: 4 }, () => {
     const { event } = world.pair('verified');
     for (let i = 0; i < 2; i++) {
       await world.redis.start({ settings: { appendonly: 'no' } });
-      await until(async () => (await readiness(world.program)).redis?.trouble === 'not_durable', 'the trouble to be told');
+      await until(async () => (await world.program.readiness()).redis?.trouble === 'not_durable', 'the trouble to be told');
       await assertUnavailable(world, event);
       await world.redis.call('CONFIG', 'SET', 'appendonly', 'yes');
       await world.deliverUntilTaken(event);
       assert.equal((await world.outcome(event)).outcome, 'done');
       await world.redis.kill();
-      await until(async () => !(await readiness(world.program)).ready, 'readiness to go');
+      await until(async () => !(await world.program.readiness()).ready, 'readiness to go');
     }
     await world.redis.start();
   });

@@ -16,37 +16,25 @@ import { pause, until } from '../lib/wait.mjs';
 
 const QUICK = { IDENTIHOOK_ENQUEUE_TIMEOUT: '500ms', IDENTIHOOK_REDIS_CHECK_EVERY: '100ms' };
 
-const readiness = async (program) => JSON.parse((await program.look('/readyz')).text);
-
 /** Waits until readiness names one of these troubles, with what to do about it. */
 const trouble = (world, ...names) =>
   until(
     async () => {
-      const { ready, redis } = await readiness(world.program);
+      const { ready, redis } = await world.program.readiness();
       return !ready && names.includes(redis?.trouble) && redis.fix.length > 20;
     },
     `readiness to tell of ${names}`,
   );
-
-const recovery = (world) => until(async () => (await readiness(world.program)).ready, 'readiness to come back');
 
 /** For a second it stays unready, and does next to nothing. */
 async function assertQuiet({ program }) {
   const before = processorTimeOf(program);
   for (let i = 0; i < 10; i++) {
     await pause(100); // processor time can only be seen to pass
-    assert.equal((await readiness(program)).ready, false);
+    assert.equal((await program.readiness()).ready, false);
   }
   const taken = processorTimeOf(program) - before;
   assert.ok(taken < 0.1, `it took ${taken} s of one second`);
-}
-
-async function assertServes(world) {
-  const { session, event } = world.pair('verified');
-  await world.deliverUntilTaken(event);
-  assert.equal((await world.outcome(event)).outcome, 'done');
-  assert.deepEqual([world.mailsTo(session).length, world.updatesOf(event).length], [1, 1]);
-  return event;
 }
 
 async function assertRefuses(world) {
@@ -58,7 +46,7 @@ async function assertRefuses(world) {
 /** Breaks it, looks at what is told, mends it, and looks at whether it serves as before. */
 async function assertHeals(world, { breaks, mends, names, stores = false }) {
   const held = world.pair('verified');
-  await assertServes(world);
+  await world.serves();
   const release = world.stripe.hold(({ session }) => session === held.session.id);
   await world.deliver(held.event);
   await world.stripe.requests.first(({ session }) => session === held.session.id, 'the read of the one that is held');
@@ -71,10 +59,10 @@ async function assertHeals(world, { breaks, mends, names, stores = false }) {
   const back = world.program.logs.items.filter(({ message }) => /serves us again|is back/.test(message));
   assert.deepEqual(back, [], 'it does not take it for mended too early');
   await mends();
-  await recovery(world);
+  await world.recovery();
   assert.equal(await world.program.metric('redis_ready'), 1);
   assert.ok((await world.program.metric(`redis_troubles_total{trouble="${names[0]}"}`)) > 0);
-  await assertServes(world);
+  await world.serves();
   assert.equal((await world.outcome(held.event)).outcome, 'done');
   assert.equal(world.outcomesOf(held.event).length, 1);
   assert.deepEqual([world.mailsTo(held.session).length, world.updatesOf(held.event).length], [1, 1]);
@@ -209,20 +197,20 @@ describe('when a Redis', { concurrency: 4 }, () => {
 
   test('is started again empty, the group is made anew, that is counted, and it heals', async (t) => {
     const world = await World.open(t, { settings: QUICK });
-    await assertServes(world);
+    await world.serves();
     await world.redis.restartEmpty();
     await until(async () => (await world.program.metric('group_losses_total')) > 0, 'the loss to be counted');
     world.outcomes = world.redis.follow(key('outcomes'));
-    await recovery(world);
-    await assertServes(world);
+    await world.recovery();
+    await world.serves();
   });
 
   test('loses the stream under a blocked reader, the group is made anew, that is counted, and it heals', async (t) => {
     const world = await World.open(t, { settings: QUICK });
-    await assertServes(world);
+    await world.serves();
     await world.redis.call('DEL', key('events'));
     await until(async () => (await world.program.metric('group_losses_total')) > 0, 'the loss to be counted');
-    await assertServes(world);
+    await world.serves();
   });
 });
 
@@ -247,15 +235,15 @@ describe('a name that leads to another Redis after a failover', () => {
         ASAN_OPTIONS: [process.env.ASAN_OPTIONS, 'verify_asan_link_order=0'].filter(Boolean).join(':'),
       },
     });
-    await assertServes(world);
-    await assertServes(world);
+    await world.serves();
+    await world.serves();
     await until(async () => (await replica.call('XLEN', key('outcomes'))) === 2, 'the replica to have all');
     await replica.call('REPLICAOF', 'NO', 'ONE');
     await point('127.0.0.3');
     await world.redis.call('REPLICAOF', '127.0.0.3', second.port); // it lives on, and closes no connection
     world.outcomes = replica.follow(key('outcomes'));
-    const event = await assertServes(world);
+    const event = await world.serves();
     assert.equal(await replica.call('EXISTS', key(`seen:${event.id}`)), 1);
-    await recovery(world);
+    await world.recovery();
   });
 });

@@ -10,7 +10,6 @@ import { until } from '../lib/wait.mjs';
 
 const QUICK = { IDENTIHOOK_ENQUEUE_TIMEOUT: '2s', IDENTIHOOK_REDIS_CHECK_EVERY: '100ms' };
 
-const readiness = async (program) => JSON.parse((await program.look('/readyz')).text);
 const isPrimary = async (redis) => /role:master/.test(await redis.call('INFO', 'replication'));
 
 /** A world whose Redis has a replica, and both have three sentinels, whose list begins with one that is dead. */
@@ -27,18 +26,10 @@ async function openWorld(t, { password, start = true } = {}) {
   return { world, replica, sentinels };
 }
 
-async function assertServes(world) {
-  const { session, event } = world.pair('verified');
-  await world.deliverUntilTaken(event);
-  assert.equal((await world.outcome(event)).outcome, 'done');
-  assert.deepEqual([world.mailsTo(session).length, world.updatesOf(event).length], [1, 1]);
-  return event;
-}
-
 describe('Redis behind sentinels', { concurrency: 2 }, () => {
   test('is found, its death is survived with the replica that they promote, and nothing confirmed is lost', async (t) => {
     const { world, replica } = await openWorld(t, { password: 'secret-of-sentinels' });
-    await assertServes(world);
+    await world.serves();
     const release = world.stripe.hold();
     const held = Array.from({ length: 5 }, () => world.pair('verified'));
     for (const { event } of held) assert.equal((await world.deliver(event)).status, 200);
@@ -50,8 +41,8 @@ describe('Redis behind sentinels', { concurrency: 2 }, () => {
     world.outcomes = replica.follow(key('outcomes'));
     release();
     await until(() => isPrimary(replica), 'the replica to be promoted');
-    await until(async () => (await readiness(world.program)).ready, 'readiness to come back');
-    await assertServes(world);
+    await world.recovery();
+    await world.serves();
     for (const { event } of held) assert.equal((await world.outcome(event)).outcome, 'done');
     assert.doesNotMatch(world.program.child.stderr, /secret-of-sentinels/);
     await world.redis.start();
@@ -59,12 +50,12 @@ describe('Redis behind sentinels', { concurrency: 2 }, () => {
 
   test('is followed when they hand over to the replica while all are well', async (t) => {
     const { world, replica, sentinels } = await openWorld(t);
-    await assertServes(world);
+    await world.serves();
     await sentinels[0].call('SENTINEL', 'FAILOVER', 'main');
     await until(() => isPrimary(replica), 'the replica to be promoted');
     await until(async () => !(await isPrimary(world.redis)), 'the primary to step back');
     world.outcomes = replica.follow(key('outcomes'));
-    const event = await assertServes(world);
+    const event = await world.serves();
     assert.equal(await replica.call('EXISTS', key(`seen:${event.id}`)), 1);
   });
 
@@ -78,7 +69,7 @@ describe('Redis behind sentinels', { concurrency: 2 }, () => {
     ]) {
       const program = await world.start({ ready: false, settings: { REDIS_URL: wrong } });
       await program.logs.first((log) => why.test(log.why ?? ''), `a reason like ${why}`);
-      assert.equal((await readiness(program)).redis.trouble, 'away');
+      assert.equal((await program.readiness()).redis.trouble, 'away');
       await program.stop();
     }
   });

@@ -11,8 +11,6 @@ import { until } from '../lib/wait.mjs';
 
 const QUICK = { IDENTIHOOK_ENQUEUE_TIMEOUT: '2s', IDENTIHOOK_REDIS_CHECK_EVERY: '100ms' };
 
-const readiness = async (program) => JSON.parse((await program.look('/readyz')).text);
-
 /** A world whose Redis speaks TLS, with `server`'s certificate, to clients with `client`'s. It is not started yet. */
 async function openWorld(t, { server, client } = {}) {
   const identity = server ?? (await certificate(t, 'redis'));
@@ -40,7 +38,7 @@ async function openWorld(t, { server, client } = {}) {
 
 async function assertTrouble(world, settings, why) {
   const program = await world.start({ ready: false, settings });
-  await until(async () => (await readiness(program)).redis?.trouble === 'tls', 'the trouble to be told');
+  await until(async () => (await program.readiness()).redis?.trouble === 'tls', 'the trouble to be told');
   const { message, fix } = await program.logs.first((log) => why.test(log.why ?? ''), `a reason like ${why}`);
   assert.equal(message, 'redis connection lost');
   assert.match(fix, /IDENTIHOOK_REDIS_CA/);

@@ -116,6 +116,11 @@ export class Identihook {
     return send(`${this.admin}${path}`);
   }
 
+  /** What /readyz says. */
+  async readiness() {
+    return (await this.look('/readyz')).json;
+  }
+
   /** The figure `identihook_NAME` of /metrics; NAME may have labels. */
   async metric(name) {
     const { text } = await this.look('/metrics');

@@ -10,6 +10,7 @@ import { Onboarding } from './onboarding.mjs';
 import { RedisServer } from './redis.mjs';
 import { Smtp } from './smtp.mjs';
 import { StripeApi, token } from './stripe_api.mjs';
+import { until } from './wait.mjs';
 
 const NAMESPACE = 'shop';
 
@@ -165,6 +166,20 @@ export class World {
   async settle() {
     const { event } = this.pair('verified');
     assert.equal((await this.carry(event)).outcome, 'done');
+  }
+
+  /** The program, unready before, is ready again. */
+  recovery() {
+    return until(async () => (await this.program.readiness()).ready, 'readiness to come back');
+  }
+
+  /** An event is carried out, once, with mail and update, though its first deliveries may be refused. */
+  async serves() {
+    const { session, event } = this.pair('verified');
+    await this.deliverUntilTaken(event);
+    assert.equal((await this.outcome(event)).outcome, 'done');
+    assert.deepEqual([this.mailsTo(session).length, this.updatesOf(event).length], [1, 1]);
+    return event;
   }
 
   mailsTo(session) {

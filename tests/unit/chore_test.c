@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "app/chore.h"
+#include "loop.h"
 
 #define EVERY_MS 5
 #define NEVER_MS 3600000
@@ -14,7 +15,6 @@ struct work {
     unsigned begun;
 };
 
-static uv_loop_t loop;
 static bool gone;
 
 static int begin(struct chore *chore)
@@ -24,37 +24,24 @@ static int begin(struct chore *chore)
     return work->begin_status;
 }
 
-static void on_gone(void *context)
-{
-    gone = true;
-    ck_assert_ptr_eq(context, &gone);
-}
-
 static struct work *open_work(uint64_t every_ms)
 {
     struct work *work = calloc(1, sizeof(*work));
-    ck_assert_int_eq(uv_loop_init(&loop), 0);
+    loop_open();
     chore_open(&work->chore, &loop, every_ms, begin, work);
     return work;
 }
 
-static void run_until_begun(struct work *work, unsigned turns)
-{
-    while (work->begun < turns) {
-        (void)uv_run(&loop, UV_RUN_ONCE);
-    }
-}
-
 static void close_work(struct work *work)
 {
-    chore_close(&work->chore, on_gone, &gone);
+    chore_close(&work->chore, loop_on_closed, &gone);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
 }
 
 static void end(void)
 {
     ck_assert(gone);
-    ck_assert_int_eq(uv_loop_close(&loop), 0);
+    loop_close();
 }
 
 START_TEST(a_turn_begins_every_so_often)
@@ -62,7 +49,7 @@ START_TEST(a_turn_begins_every_so_often)
     struct work *work = open_work(EVERY_MS);
     uint64_t start = uv_now(&loop);
     for (unsigned turns = 1; turns <= 3; turns++) {
-        run_until_begun(work, turns);
+        TURN_UNTIL(work->begun == turns);
         ck_assert_uint_ge(uv_now(&loop) - start, turns * EVERY_MS);
         chore_done(&work->chore, EVERY_MS);
     }
@@ -74,12 +61,12 @@ END_TEST
 START_TEST(while_a_turn_is_under_way_no_other_begins)
 {
     struct work *work = open_work(EVERY_MS);
-    run_until_begun(work, 1);
+    TURN_UNTIL(work->begun == 1);
     chore_begin(&work->chore);
     (void)uv_run(&loop, UV_RUN_DEFAULT); /* nothing is left to ring */
     ck_assert_uint_eq(work->begun, 1);
     chore_done(&work->chore, EVERY_MS);
-    run_until_begun(work, 2);
+    TURN_UNTIL(work->begun == 2);
     chore_done(&work->chore, EVERY_MS);
     close_work(work);
     end();
@@ -92,7 +79,7 @@ START_TEST(a_turn_may_begin_before_its_time)
     chore_begin(&work->chore);
     ck_assert_uint_eq(work->begun, 1);
     chore_done(&work->chore, EVERY_MS);
-    run_until_begun(work, 2); /* and the turn says when the next one is */
+    TURN_UNTIL(work->begun == 2); /* and the turn says when the next one is */
     chore_done(&work->chore, NEVER_MS);
     close_work(work);
     end();
@@ -103,9 +90,9 @@ START_TEST(what_cannot_begin_is_tried_again)
 {
     struct work *work = open_work(EVERY_MS);
     work->begin_status = -ENOTCONN;
-    run_until_begun(work, 3);
+    TURN_UNTIL(work->begun == 3);
     work->begin_status = 0;
-    run_until_begun(work, 4);
+    TURN_UNTIL(work->begun == 4);
     chore_done(&work->chore, EVERY_MS);
     close_work(work);
     end();
@@ -127,8 +114,8 @@ END_TEST
 START_TEST(a_turn_that_ends_while_it_is_being_closed_is_the_last)
 {
     struct work *work = open_work(EVERY_MS);
-    run_until_begun(work, 1);
-    chore_close(&work->chore, on_gone, &gone);
+    TURN_UNTIL(work->begun == 1);
+    chore_close(&work->chore, loop_on_closed, &gone);
     chore_done(&work->chore, EVERY_MS);
     ck_assert(!gone); /* the loop has its timer still */
     (void)uv_run(&loop, UV_RUN_DEFAULT);
@@ -139,7 +126,7 @@ END_TEST
 START_TEST(what_is_being_closed_begins_nothing)
 {
     struct work *work = open_work(EVERY_MS);
-    chore_close(&work->chore, on_gone, &gone);
+    chore_close(&work->chore, loop_on_closed, &gone);
     chore_begin(&work->chore);
     ck_assert_uint_eq(work->begun, 0);
     (void)uv_run(&loop, UV_RUN_DEFAULT);

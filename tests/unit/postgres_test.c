@@ -8,8 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <uv.h>
-
+#include "loop.h"
 #include "net/postgres.h"
 #include "net/postgres_library.h"
 #include "script_server.h"
@@ -18,11 +17,8 @@
  * The pool against a real PostgreSQL of its own, on a unix socket, and against servers that misbehave. One loop, turned
  * until what is awaited has come.
  */
-#define DEADLINE_NS UINT64_C(20000000000)
 
 static char directory[] = "/tmp/identihook-pg-XXXXXX";
-static uv_loop_t loop;
-static uv_timer_t deadline;
 static struct postgres *pool;
 
 /* ---- the server: one for all tests, which run in processes of their own */
@@ -94,35 +90,6 @@ static void stop_server(pid_t server)
     (void)!system(command);
 }
 
-/* ---- the loop */
-
-static uint64_t end_ns;
-
-/* Often, because uv_run() of libuv before 1.45 goes on waiting when a timer was what was awaited. */
-static void on_deadline(uv_timer_t *timer)
-{
-    (void)timer;
-    ck_assert_msg(uv_hrtime() < end_ns, "what was awaited did not come");
-}
-
-#define TURN_UNTIL(condition)                                                                                          \
-    do {                                                                                                               \
-        end_ns = uv_hrtime() + DEADLINE_NS;                                                                            \
-        (void)uv_timer_start(&deadline, on_deadline, 5, 5);                                                            \
-        while (!(condition)) {                                                                                         \
-            (void)uv_run(&loop, UV_RUN_ONCE);                                                                          \
-        }                                                                                                              \
-        (void)uv_timer_stop(&deadline);                                                                                \
-    } while (0)
-
-static bool closed;
-
-static void on_closed(void *context)
-{
-    (void)context;
-    closed = true;
-}
-
 static int open_pool(const char *url, const struct postgres_options *wanted, struct postgres **opened)
 {
     struct secret secret = {0};
@@ -148,20 +115,15 @@ static void open_real(size_t connections)
 
 static void close_pool(void)
 {
-    closed = false;
-    postgres_close(pool, on_closed, NULL);
-    TURN_UNTIL(closed);
-    uv_close((uv_handle_t *)&deadline, NULL);
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    ck_assert_int_eq(uv_loop_close(&loop), 0);
+    CLOSE(postgres_close, pool);
+    loop_close();
 }
 
 static void set_up(void)
 {
     struct buffer fault = {0};
     ck_assert_int_eq(postgres_library_open(&fault), 0);
-    ck_assert_int_eq(uv_loop_init(&loop), 0);
-    (void)uv_timer_init(&loop, &deadline);
+    loop_open();
 }
 
 /* ---- calls */
@@ -201,6 +163,13 @@ static void ask(struct asking *asking, const struct postgres_statement *statemen
     ck_assert_int_eq(asking->answers, 0);
 }
 
+static void get(struct asking *asking, const struct postgres_statement *statement, const char *const *values,
+                size_t count)
+{
+    ask(asking, statement, values, count);
+    TURN_UNTIL(asking->answers);
+}
+
 static const struct postgres_statement add = {.name = "add", .sql = "SELECT $1::int + 1"};
 static const struct postgres_statement sleep_long = {.name = "sleep", .sql = "SELECT pg_sleep(60)"};
 static const struct postgres_statement sleepers = {
@@ -213,8 +182,7 @@ static const struct postgres_statement own_id = {.name = "own_id", .sql = "SELEC
 static long count_sleepers(void)
 {
     struct asking asking;
-    ask(&asking, &sleepers, NULL, 0);
-    TURN_UNTIL(asking.answers);
+    get(&asking, &sleepers, NULL, 0);
     ck_assert_int_eq(asking.outcome, POSTGRES_DONE);
     return strtol(asking.value, NULL, 10);
 }
@@ -225,13 +193,11 @@ START_TEST(a_statement_is_prepared_once_and_run_as_often_as_wanted)
     struct asking asking;
     open_real(1);
     for (int i = 0; i < 3; i++) {
-        ask(&asking, &add, values, 1);
-        TURN_UNTIL(asking.answers);
+        get(&asking, &add, values, 1);
         ck_assert_str_eq(asking.value, "42");
     }
     values[0] = NULL;
-    ask(&asking, &add, values, 1);
-    TURN_UNTIL(asking.answers);
+    get(&asking, &add, values, 1);
     ck_assert_int_eq(asking.outcome, POSTGRES_DONE);
     ck_assert_str_eq(asking.value, "NULL");
     close_pool();
@@ -294,9 +260,7 @@ START_TEST(an_abandoned_call_is_silent_and_canceled_at_the_server)
         count = count_sleepers();
     }
     ck_assert_int_eq(running.answers + waiting.answers, 0);
-    closed = false;
-    postgres_close(abandoning, on_closed, NULL);
-    TURN_UNTIL(closed);
+    CLOSE(postgres_close, abandoning);
     close_pool();
 }
 END_TEST
@@ -323,8 +287,7 @@ START_TEST(an_error_is_told_by_its_sqlstate_without_the_value)
     const char *values[] = {"Canary"};
     struct asking asking;
     open_real(1);
-    ask(&asking, &parse, values, 1);
-    TURN_UNTIL(asking.answers);
+    get(&asking, &parse, values, 1);
     ck_assert_int_eq(asking.outcome, POSTGRES_REFUSED);
     ck_assert_str_eq(asking.sqlstate, "22P02");
     ck_assert_ptr_null(strstr(asking.error, "Canary"));
@@ -356,15 +319,11 @@ START_TEST(a_server_that_has_lost_the_prepared_statements_is_left)
     const char *values[] = {"1"};
     struct asking asking;
     open_real(1);
-    ask(&asking, &add, values, 1);
-    TURN_UNTIL(asking.answers);
-    ask(&asking, &forget, NULL, 0); /* as a pooler does that gives each transaction another connection */
-    TURN_UNTIL(asking.answers);
-    ask(&asking, &add, values, 1);
-    TURN_UNTIL(asking.answers);
+    get(&asking, &add, values, 1);
+    get(&asking, &forget, NULL, 0); /* as a pooler does that gives each transaction another connection */
+    get(&asking, &add, values, 1);
     ck_assert_str_eq(asking.sqlstate, "26000");
-    ask(&asking, &add, values, 1);
-    TURN_UNTIL(asking.answers);
+    get(&asking, &add, values, 1);
     ck_assert_int_eq(asking.outcome, POSTGRES_DONE);
     close_pool();
 }
@@ -377,16 +336,13 @@ START_TEST(a_server_that_falls_silent_leaves_the_outcome_unknown)
     struct postgres_options options = {.connections = 1, .statement_timeout_ms = 100};
     (void)snprintf(url, sizeof(url), "postgresql://postgres@/postgres?host=%s", directory);
     ck_assert_int_eq(open_pool(url, &options, &pool), 0);
-    ask(&asking, &own_id, NULL, 0);
-    TURN_UNTIL(asking.answers);
+    get(&asking, &own_id, NULL, 0);
     pid_t backend = (pid_t)strtol(asking.value, NULL, 10);
     ck_assert_int_eq(kill(backend, SIGSTOP), 0);
-    ask(&asking, &own_id, NULL, 0);
-    TURN_UNTIL(asking.answers);
+    get(&asking, &own_id, NULL, 0);
     (void)kill(backend, SIGCONT);
     ck_assert_int_eq(asking.outcome, POSTGRES_UNKNOWN);
-    ask(&asking, &own_id, NULL, 0);
-    TURN_UNTIL(asking.answers);
+    get(&asking, &own_id, NULL, 0);
     ck_assert_int_eq(asking.outcome, POSTGRES_DONE);
     close_pool();
 }
@@ -396,16 +352,14 @@ START_TEST(a_connection_that_the_server_ends_is_replaced)
 {
     struct asking asking;
     open_real(1);
-    ask(&asking, &own_id, NULL, 0);
-    TURN_UNTIL(asking.answers);
+    get(&asking, &own_id, NULL, 0);
     pid_t backend = (pid_t)strtol(asking.value, NULL, 10);
     ask(&asking, &sleep_long, NULL, 0);
     TURN_UNTIL(asking.call.connection);
     ck_assert_int_eq(kill(backend, SIGTERM), 0);
     TURN_UNTIL(asking.answers);
     ck_assert_int_ne(asking.outcome, POSTGRES_DONE); /* which other one depends on how far it was */
-    ask(&asking, &own_id, NULL, 0);
-    TURN_UNTIL(asking.answers);
+    get(&asking, &own_id, NULL, 0);
     ck_assert_int_eq(asking.outcome, POSTGRES_DONE);
     close_pool();
 }
@@ -417,8 +371,7 @@ START_TEST(without_a_server_a_call_is_told_at_once)
     struct asking asking;
     ck_assert_int_eq(open_pool("postgresql://u@/x?host=/nowhere", &options, &pool), 0);
     for (int i = 0; i < 3; i++) {
-        ask(&asking, &own_id, NULL, 0);
-        TURN_UNTIL(asking.answers);
+        get(&asking, &own_id, NULL, 0);
         ck_assert_int_eq(asking.outcome, POSTGRES_UNREACHABLE);
     }
     close_pool();
@@ -473,8 +426,7 @@ START_TEST(a_server_of_another_kind_is_told_and_the_password_is_not)
     struct script_server *server = script_server_start(talk_nonsense, NULL, NULL, false);
     struct asking asking;
     open_scripted(server, "127.0.0.1");
-    ask(&asking, &own_id, NULL, 0);
-    TURN_UNTIL(asking.answers);
+    get(&asking, &own_id, NULL, 0);
     ck_assert_int_eq(asking.outcome, POSTGRES_UNREACHABLE);
     ck_assert_ptr_null(strstr(asking.error, "Canary"));
     close_pool();
@@ -491,9 +443,7 @@ START_TEST(what_is_no_url_is_refused)
     for (size_t i = 0; i < ARRAY_LENGTH(urls); i++) {
         ck_assert_int_eq(open_pool(urls[i], &options, &none), -EINVAL);
     }
-    uv_close((uv_handle_t *)&deadline, NULL);
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    ck_assert_int_eq(uv_loop_close(&loop), 0);
+    loop_close();
 }
 END_TEST
 

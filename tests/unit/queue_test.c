@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include <hiredis/hiredis.h>
-#include <uv.h>
 
+#include "loop.h"
 #include "store/backlog.h"
 #include "store/inbox.h"
 #include "store/lease.h"
@@ -20,16 +20,13 @@
  * The store against a real Redis of its own, on a unix socket. Everything runs in the test's own process: one loop,
  * turned until what is awaited has come.
  */
-#define DEADLINE_MS 10000
 #define CLAIM_AFTER_MS 300
 
 static char directory[] = "/tmp/identihook-redis-XXXXXX";
 static char socket_path[64];
 static pid_t server;
-static uv_loop_t loop;
 static struct redis_url url;
 static struct queue *queue;
-static uv_timer_t deadline;
 static const struct job_fault fault_of_a_try = {.reason = "onboarding_unavailable", .error = "it answered 503"};
 
 /* ---- the server */
@@ -93,31 +90,6 @@ static long long ask(const char *format, ...)
     return number;
 }
 
-/* ---- the loop */
-
-static void on_deadline(uv_timer_t *timer)
-{
-    (void)timer;
-    ck_abort_msg("what was awaited did not come");
-}
-
-#define TURN_UNTIL(condition)                                                                                          \
-    do {                                                                                                               \
-        (void)uv_timer_start(&deadline, on_deadline, DEADLINE_MS, 0);                                                  \
-        while (!(condition)) {                                                                                         \
-            (void)uv_run(&loop, UV_RUN_ONCE);                                                                          \
-        }                                                                                                              \
-        (void)uv_timer_stop(&deadline);                                                                                \
-    } while (0)
-
-static bool closed;
-
-static void on_closed(void *context)
-{
-    (void)context;
-    closed = true;
-}
-
 static void open_queue(uint64_t call_timeout_ms, size_t lanes)
 {
     struct queue_options options = {.url = &url,
@@ -140,8 +112,7 @@ static void set_up(void)
     char text[128];
     (void)snprintf(text, sizeof(text), "unix://%s", socket_path);
     ck_assert_int_eq(redis_url_parse(text_of(text), &url), 0);
-    ck_assert_int_eq(uv_loop_init(&loop), 0);
-    (void)uv_timer_init(&loop, &deadline);
+    loop_open();
     (void)signal(SIGPIPE, SIG_IGN);
     start_server();
     open_queue(2000, 0);
@@ -149,12 +120,8 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-    closed = false;
-    queue_close(queue, on_closed, NULL);
-    TURN_UNTIL(closed);
-    uv_close((uv_handle_t *)&deadline, NULL);
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    ck_assert_int_eq(uv_loop_close(&loop), 0);
+    CLOSE(queue_close, queue);
+    loop_close();
     redis_url_free(&url);
     stop_server(SIGKILL);
     char command[128];
@@ -233,9 +200,7 @@ END_TEST
 
 static void open_anew(size_t lanes)
 {
-    closed = false;
-    queue_close(queue, on_closed, NULL);
-    TURN_UNTIL(closed);
+    CLOSE(queue_close, queue);
     open_queue(2000, lanes);
 }
 
@@ -664,9 +629,7 @@ static void open_inbox(struct taken *taken, const char *consumer)
 
 static void close_inbox(struct taken *taken)
 {
-    closed = false;
-    inbox_close(taken->inbox, on_closed, NULL);
-    TURN_UNTIL(closed);
+    CLOSE(inbox_close, taken->inbox);
     LIST_EACH(&taken->entries, member, following)
     {
         free(LIST_OBJECT(member, struct entry, link));
@@ -1844,11 +1807,11 @@ END_TEST
 START_TEST(an_inbox_that_closes_while_redis_is_silent_may_still_be_asked_how_it_is)
 {
     struct taken taken;
+    bool closed = false;
     open_inbox(&taken, "me");
     (void)kill(server, SIGSTOP);
     ck_assert_int_eq(inbox_due(taken.inbox, 1), 0); /* over the queue's connection: it holds the inbox */
-    closed = false;
-    inbox_close(taken.inbox, on_closed, NULL);
+    inbox_close(taken.inbox, loop_on_closed, &closed);
     for (int i = 0; i < 100; i++) { /* the reader's handles close in the meantime */
         (void)uv_run(&loop, UV_RUN_NOWAIT);
     }
