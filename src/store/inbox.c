@@ -100,7 +100,7 @@ static void on_group_made(struct redis_call *call, const redisReply *reply)
         }
     }
     if (there && reply->type != REDIS_REPLY_ERROR && inbox->had_group) {
-        report_loss(inbox); /* while we were away */
+        report_loss(inbox);
     }
     inbox->group_is_there = there;
     inbox->had_group = inbox->had_group || there;
@@ -123,13 +123,13 @@ static void make_group(struct inbox *inbox)
                 redis_command(inbox->reader, &inbox->make_group.call, ARRAY_LENGTH(arguments), arguments));
 }
 
-/* The group or the stream vanished while we had them: all of it is made again, from the beginning. */
+/* The group or the stream vanished while we had them: all of it is made again, from the beginning. Unless it is there:
+ * what goes to another node of a cluster vanishes, too. */
 static bool mend_group(struct inbox *inbox, const redisReply *reply)
 {
     if (!is_error(reply, "NOGROUP") && !is_error(reply, "UNBLOCKED")) {
         return false;
     }
-    report_loss(inbox);
     inbox->group_is_there = false;
     make_group(inbox);
     return true;
@@ -141,8 +141,8 @@ static void heed_error(struct inbox *inbox, const redisReply *reply)
     if (reply && reply->type != REDIS_REPLY_ERROR) {
         inbox->refusal = REDIS_FINE;
     }
-    if (mend_group(inbox, reply) || !is_error(reply, "")) {
-        return;
+    if (mend_group(inbox, reply) || !is_error(reply, "") || !redis_is_ready(inbox->reader)) {
+        return; /* mended; none; or the connection is lost by it, and tells itself */
     }
     enum redis_trouble refusal = redis_trouble_of(text_of(reply->str));
     inbox->refusal = refusal == REDIS_FINE ? REDIS_UNSUITABLE : refusal;
