@@ -29,6 +29,10 @@
  * connection, which is not ready until a write succeeds again: that is tried after 100 ms, doubling to 2 s. Calls are
  * still sent, if the caller does not mind: some may be what mends it.
  *
+ * In a cluster: MOVED is a loss after which the node that it names is tried first. ASK is none: that command is sent
+ * once more, to the node that it names, behind ASKING, over a connection beside this one. What that answers is its
+ * reply, unseen by the caller, and may come later than replies to calls that were made after it.
+ *
  * Each loss and each return is logged once, with what to do about it, without passwords.
  */
 struct redis;

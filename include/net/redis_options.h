@@ -22,6 +22,7 @@ struct redis_options {
                                 refusals of single commands are the caller's affair */
     bool probes_idle;        /* also when all seemed well and nothing happened; else that is a PING */
     const char *key;         /* one of the caller's: in a cluster, the node that serves it is looked for; may be NULL */
+    bool never_asks;         /* what a node of a cluster answers with ASK is not asked elsewhere */
     size_t max_calls;        /* under way at once */
     size_t max_bytes;        /* of the commands under way */
     const struct redis_script *const *scripts; /* ends with NULL; may be NULL */

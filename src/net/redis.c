@@ -9,9 +9,11 @@
 #include "base/holds.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "redis_ask.h"
 #include "redis_greeting.h"
 #include "redis_health.h"
 #include "redis_pipeline.h"
+#include "redis_private.h"
 #include "redis_route.h"
 #include "redis_tls.h"
 
@@ -38,6 +40,7 @@ struct redis {
     struct redis_pipeline pipeline;
     struct redis_greeting greeting;
     struct redis_health health;
+    struct redis_ask ask;
     uv_timer_t timer;  /* the backoff, or the connect deadline */
     unsigned failures; /* in a row, for the backoff and for logging a loss once */
     bool loss_told;
@@ -97,6 +100,17 @@ int redis_script_call_words(struct redis *redis, struct redis_call *call, const 
     return redis_pipeline_send(&redis->pipeline, request);
 }
 
+int redis_send_encoded(struct redis *redis, struct redis_call *call, struct text bytes)
+{
+    struct redis_request *request;
+    int status = admit(redis, call, &request);
+    if (status < 0) {
+        return status;
+    }
+    buffer_append(&request->bytes, bytes);
+    return redis_pipeline_send(&redis->pipeline, request);
+}
+
 /* ---- losing a connection */
 
 static void tell_state(void *context, bool ready)
@@ -150,6 +164,7 @@ static void lose(struct redis *redis, enum redis_trouble trouble, const char *wh
     redis_health_end(&redis->health, trouble);
     wait_and_begin(redis);
     redis_pipeline_fail(&redis->pipeline);
+    redis_ask_drop(&redis->ask);
     if (was_ready && redis->state != REDIS_CLOSING) {
         tell_state(redis, false);
     }
@@ -189,6 +204,21 @@ static void on_reply(void *context, const redisReply *reply)
     if (trouble != REDIS_FINE) {
         lose(redis, trouble, error);
     }
+}
+
+/* Whether this connection leads to the right node is not another one's to say. */
+static void on_asked(void *context, const redisReply *reply)
+{
+    struct redis *redis = context;
+    (void)redis_health_hear(&redis->health, error_in(reply));
+}
+
+static bool on_ask(void *context, struct redis_request *request, const char *error)
+{
+    struct redis *redis = context;
+    struct redis_node node;
+    return redis->state == REDIS_READY && !redis->options.never_asks &&
+           redis_route_read(redis->route, text_of(error), &node) && redis_ask_send(&redis->ask, &node, request) == 0;
 }
 
 /* ---- connecting */
@@ -311,7 +341,8 @@ static int open_tls(struct redis *redis)
 
 int redis_open(uv_loop_t *loop, const struct redis_options *options, struct redis **opened)
 {
-    static const struct redis_pipeline_handler handler = {.on_open = on_open, .on_reply = on_reply, .on_lost = on_lost};
+    static const struct redis_pipeline_handler handler = {
+        .on_open = on_open, .on_reply = on_reply, .on_ask = on_ask, .on_lost = on_lost};
     struct redis *redis = calloc(1, sizeof(*redis));
     if (!redis) {
         return -ENOMEM;
@@ -327,6 +358,7 @@ int redis_open(uv_loop_t *loop, const struct redis_options *options, struct redi
     }
     redis_pipeline_init(&redis->pipeline, loop, options->call_timeout_ms, &handler, redis);
     redis_health_init(&redis->health, loop, &redis->options, &redis->pipeline, tell_state, redis);
+    redis_ask_init(&redis->ask, loop, &redis->options, on_asked, redis);
     redis->greeting = (struct redis_greeting){.options = &redis->options,
                                               .pipeline = &redis->pipeline,
                                               .route = redis->route,
@@ -334,7 +366,7 @@ int redis_open(uv_loop_t *loop, const struct redis_options *options, struct redi
                                               .context = redis};
     (void)uv_timer_init(loop, &redis->timer);
     redis->timer.data = redis;
-    redis->holds.count = 4;
+    redis->holds.count = 5;
     redis->state = REDIS_WAITING;
     (void)uv_timer_start(&redis->timer, on_timer, 0, 0);
     *opened = redis;
@@ -368,6 +400,7 @@ void redis_close(struct redis *redis, void (*closed)(void *context), void *conte
     redis_health_close(&redis->health, part_closed);
     redis_pipeline_fail(&redis->pipeline);
     redis_pipeline_close(&redis->pipeline, part_closed);
+    redis_ask_close(&redis->ask, part_closed);
     uv_close((uv_handle_t *)&redis->timer, on_timer_closed);
     redis_route_close(redis->route, part_closed);
 }
@@ -389,10 +422,10 @@ uint64_t redis_troubles_met(enum redis_trouble trouble)
 
 size_t redis_calls(const struct redis *redis)
 {
-    return redis->pipeline.calls;
+    return redis->pipeline.calls + redis->ask.calls;
 }
 
 size_t redis_bytes(const struct redis *redis)
 {
-    return redis->pipeline.bytes;
+    return redis->pipeline.bytes + redis->ask.bytes;
 }

@@ -41,8 +41,8 @@ static void judge(struct redis_greeting *greeting)
     end(greeting, trouble, why);
 }
 
-/* One reply. True when it is no error; one that does not matter, because the user lacks a permission or the command is
- * not known, is passed over. */
+/* One reply. True when it is no error; one that does not matter, because the user lacks a permission, the command is
+ * not known, or the key has gone ahead to where the slot is moving, is passed over. */
 static bool take(struct redis_greeting *greeting, const redisReply *reply, bool matters)
 {
     if (!reply || !greeting->under_way) {
@@ -50,7 +50,8 @@ static bool take(struct redis_greeting *greeting, const redisReply *reply, bool 
     }
     bool is_error = reply->type == REDIS_REPLY_ERROR;
     enum redis_trouble trouble = is_error ? redis_trouble_of(text_of(reply->str)) : REDIS_FINE;
-    if (is_error && (matters || (trouble != REDIS_FINE && trouble != REDIS_NOPERM))) {
+    bool is_minor = trouble == REDIS_FINE || trouble == REDIS_NOPERM || trouble == REDIS_SLOT_MIGRATES;
+    if (is_error && (matters || !is_minor)) {
         refuse(greeting, reply->str);
         return false;
     }

@@ -1,6 +1,7 @@
 #include "redis_health.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include <hiredis/hiredis.h>
 
@@ -44,7 +45,7 @@ static void wind_pulse(struct redis_health *health)
 
 /* ---- what answers tell */
 
-/* It is there, but takes no writes: kept, not used, and asked now and then. */
+/* It is there, but refuses us: kept, not used, and asked now and then. */
 static void hold(struct redis_health *health, enum redis_trouble trouble, const char *why)
 {
     bool was_fine = health->trouble == REDIS_FINE;
@@ -90,10 +91,10 @@ static void on_check(struct redis_call *call, const redisReply *reply)
 {
     struct redis_health *health = CONTAINER_OF(call, struct redis_health, check);
     health->checking = false;
-    if (!reply || !health->begun) {
+    if (!health->begun) {
         return; /* lost */
     }
-    bool refused = reply->type == REDIS_REPLY_ERROR;
+    bool refused = !reply || reply->type == REDIS_REPLY_ERROR; /* NULL: it was asked for elsewhere, and lost there */
     if (health->trouble != REDIS_FINE && !refused) {
         log_info("redis serves us again", LOG_STRING("connection", health->options->name),
                  LOG_NUMBER("checks", health->waits));
@@ -104,10 +105,23 @@ static void on_check(struct redis_call *call, const redisReply *reply)
     wind_pulse(health);
 }
 
+/* While the slot is in two places, a command is refused that names several keys of which one is nowhere. */
+static int send_slot_check(struct redis_health *health)
+{
+    const char *probe = health->options->probe;
+    char nowhere[256];
+    (void)snprintf(nowhere, sizeof(nowhere), "%s:nowhere", probe);
+    struct text words[] = {TEXT("EXISTS"), text_of(probe), text_of(nowhere)};
+    return redis_pipeline_command(health->pipeline, &health->check, ARRAY_LENGTH(words), words);
+}
+
 static int send_check(struct redis_health *health)
 {
     const char *probe = health->options->probe;
     health->check.callback = on_check;
+    if (health->trouble == REDIS_SLOT_MIGRATES) {
+        return send_slot_check(health);
+    }
     if (!probe || (health->trouble == REDIS_FINE && !health->options->probes_idle)) {
         return redis_pipeline_command(health->pipeline, &health->check, 1, &TEXT("PING"));
     }

@@ -11,9 +11,10 @@
 
 /*
  * Whether a server that we are connected to is of use. What it answers tells, and when nothing comes for a while it is
- * asked: by PING, or by a write, which shows what a PING does not: no memory, no disk, no longer the primary.
+ * asked: by PING, or by a write, which shows what a PING does not: no memory, no disk, no longer the primary; or, when
+ * a slot was in two places, by a command with several keys, which is refused as long as it is.
  *
- *   begin ──▶ fine ◀──▶ held: it takes no writes, and is asked by one after 100 ms, doubling to 2 s
+ *   begin ──▶ fine ◀──▶ held: it refuses us, and is asked again after 100 ms, doubling to 2 s
  *                └────────┴──▶ end
  */
 struct redis_health {

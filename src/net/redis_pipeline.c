@@ -134,10 +134,9 @@ void redis_pipeline_fail(struct redis_pipeline *pipeline)
 
 /* ---- replies */
 
-static bool has_forgotten_script(const struct redis_request *request, const redisReply *reply)
+static bool is_error(const redisReply *reply, struct text code)
 {
-    return request->script && reply->type == REDIS_REPLY_ERROR &&
-           text_starts_with(text_of(reply->str), TEXT("NOSCRIPT"));
+    return reply->type == REDIS_REPLY_ERROR && text_starts_with(text_of(reply->str), code);
 }
 
 /* Sends it with the script's source, which Redis then remembers. */
@@ -166,7 +165,10 @@ static void take_reply(struct redis_pipeline *pipeline, const redisReply *reply)
         take_unasked(pipeline, reply);
         return;
     }
-    if (has_forgotten_script(request, reply) && send_with_source(pipeline, request)) {
+    if (request->script && is_error(reply, TEXT("NOSCRIPT ")) && send_with_source(pipeline, request)) {
+        return;
+    }
+    if (is_error(reply, TEXT("ASK ")) && pipeline->handler->on_ask(pipeline->context, request, reply->str)) {
         return;
     }
     struct redis_call *call = request->call;

@@ -27,6 +27,8 @@ struct redis_pipeline_handler {
     void (*on_open)(void *context);
     /* A command was answered; its call has not heard it yet. May disconnect. */
     void (*on_reply)(void *context, const struct redisReply *reply);
+    /* A command was answered with `error`, which is ASK. True: it is taken. Else that is its reply. */
+    bool (*on_ask)(void *context, struct redis_request *request, const char *error);
     /* It is still to be disconnected. `why` lives until then. */
     void (*on_lost)(void *context, enum redis_trouble trouble, const char *why);
 };

@@ -9,33 +9,27 @@
 
 #include "redis_sentinel.h"
 
-#define HOST_SIZE 256
 #define NODES_MAXIMUM 64
 #define SENTINEL_PATIENCE_MS 1000
-
-struct node {
-    char host[HOST_SIZE];
-    uint16_t port;
-};
 
 struct redis_route {
     uv_loop_t *loop;
     const struct redis_url *url;
     redis_route_found found;
     void *context;
-    bool wanted;      /* somebody waits for `found` */
-    struct node goal; /* whose address is looked for */
-    bool is_sentinel; /* the goal is one, to be asked */
-    struct node moved;
+    bool wanted;            /* somebody waits for `found` */
+    struct redis_node goal; /* whose address is looked for */
+    bool is_sentinel;       /* the goal is one, to be asked */
+    struct redis_node moved;
     bool has_moved;
-    struct node *nodes; /* of a cluster, learnt; NULL: none */
+    struct redis_node *nodes; /* of a cluster, learnt; NULL: none */
     size_t node_count;
     size_t turn;         /* which host, sentinel or node is next */
     size_t address_turn; /* which address of a name is next */
     size_t asked;        /* sentinels, by this redis_route_find() */
     uv_getaddrinfo_t resolver;
     bool resolving;
-    struct node resolved; /* what the resolver was asked for */
+    struct redis_node resolved; /* what the resolver was asked for */
     struct redis_sentinel *question;
     struct tls_context *tls;
     uv_timer_t patience; /* with a sentinel */
@@ -54,7 +48,7 @@ static void fail(struct redis_route *route, const char *why)
     }
 }
 
-static void set_node(struct node *node, const char *host, uint16_t port)
+static void set_node(struct redis_node *node, const char *host, uint16_t port)
 {
     (void)snprintf(node->host, sizeof(node->host), "%s", host);
     node->port = port;
@@ -190,7 +184,7 @@ static void part_closed(struct redis_route *route)
     }
 }
 
-static bool is_same(const struct node *a, const struct node *b)
+bool redis_node_equal(const struct redis_node *a, const struct redis_node *b)
 {
     return a->port == b->port && strcmp(a->host, b->host) == 0;
 }
@@ -208,7 +202,7 @@ static void on_resolved(uv_getaddrinfo_t *resolver, int status, struct addrinfo 
     uv_freeaddrinfo(addresses);
     if (route->closed) {
         part_closed(route);
-    } else if (route->wanted && !is_same(&route->resolved, &route->goal)) {
+    } else if (route->wanted && !redis_node_equal(&route->resolved, &route->goal)) {
         resolve(route); /* the goal has changed meanwhile */
     } else if (chosen) {
         give(route, &address);
@@ -217,7 +211,7 @@ static void on_resolved(uv_getaddrinfo_t *resolver, int status, struct addrinfo 
     }
 }
 
-static bool is_literal(const struct node *node, struct sockaddr_storage *address)
+static bool is_literal(const struct redis_node *node, struct sockaddr_storage *address)
 {
     return uv_ip4_addr(node->host, node->port, (struct sockaddr_in *)(void *)address) == 0 ||
            uv_ip6_addr(node->host, node->port, (struct sockaddr_in6 *)(void *)address) == 0;
@@ -244,37 +238,44 @@ static void resolve(struct redis_route *route)
 
 /* ---- clusters */
 
-/* "MOVED SLOT HOST:PORT"; without a host it is the one that said so, with another port. */
-void redis_route_follow(struct redis_route *route, struct text moved)
+/* Without a host it is the one that said so, with another port. */
+bool redis_route_read(const struct redis_route *route, struct text error, struct redis_node *node)
 {
-    (void)text_cut(&moved, ' ');
-    (void)text_cut(&moved, ' ');
-    struct text place = text_cut(&moved, ' ');
+    (void)text_cut(&error, ' ');
+    (void)text_cut(&error, ' ');
+    struct text place = text_cut(&error, ' ');
     size_t colon = place.length;
     while (colon > 0 && place.data[colon - 1] != ':') {
         colon--;
     }
     uint64_t port;
-    if (colon == 0 || colon > HOST_SIZE ||
+    if (colon == 0 || colon > REDIS_HOST_SIZE ||
         text_to_unsigned((struct text){place.data + colon, place.length - colon}, UINT16_MAX, &port) < 0) {
-        return;
+        return false;
     }
-    char host[HOST_SIZE];
+    char host[REDIS_HOST_SIZE];
     (void)snprintf(host, sizeof(host), "%.*s", (int)(colon - 1), place.data);
-    set_node(&route->moved, host[0] != '\0' ? host : route->goal.host, (uint16_t)port);
-    route->has_moved = true;
+    set_node(node, host[0] != '\0' ? host : route->goal.host, (uint16_t)port);
+    return true;
+}
+
+void redis_route_follow(struct redis_route *route, struct text moved)
+{
+    if (redis_route_read(route, moved, &route->moved)) {
+        route->has_moved = true;
+    }
 }
 
 void redis_route_learn(struct redis_route *route, struct text host, uint16_t port)
 {
-    struct node node;
-    if (host.length == 0 || host.length >= HOST_SIZE) {
+    struct redis_node node;
+    if (host.length == 0 || host.length >= REDIS_HOST_SIZE) {
         return;
     }
     (void)snprintf(node.host, sizeof(node.host), "%.*s", TEXT_ARGUMENTS(host));
     node.port = port;
     for (size_t i = 0; i < route->node_count; i++) {
-        if (is_same(&node, &route->nodes[i])) {
+        if (redis_node_equal(&node, &route->nodes[i])) {
             return;
         }
     }

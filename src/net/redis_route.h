@@ -1,6 +1,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <sys/un.h>
 #include <uv.h>
 
@@ -19,6 +20,15 @@
  * in turn.
  */
 struct redis_route;
+
+#define REDIS_HOST_SIZE 256
+
+struct redis_node {
+    char host[REDIS_HOST_SIZE];
+    uint16_t port;
+};
+
+bool redis_node_equal(const struct redis_node *a, const struct redis_node *b);
 
 struct redis_place {
     const char *path; /* of a unix socket, or NULL: */
@@ -40,7 +50,10 @@ void redis_route_find(struct redis_route *route, struct tls_context *tls);
 /* `found` does not run for the last redis_route_find() any more. */
 void redis_route_cancel(struct redis_route *route);
 
-/* The next try goes where a cluster's error "MOVED SLOT HOST:PORT" says. */
+/* Whom a cluster's error "MOVED SLOT HOST:PORT" or "ASK SLOT HOST:PORT" names. False: nobody. */
+MUST_CHECK bool redis_route_read(const struct redis_route *route, struct text error, struct redis_node *node);
+
+/* The next try goes where `moved`, such an error, says. */
 void redis_route_follow(struct redis_route *route, struct text moved);
 
 /* Another node of the cluster, to be tried when others fail. */

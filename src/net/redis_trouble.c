@@ -39,8 +39,9 @@ static const struct {
     [REDIS_NO_REPLICAS] = {"no_replicas", REDIS_REMEDY_WAIT,
                            "Redis has fewer replicas than its min-replicas-to-write: mend the replicas"},
     [REDIS_BUSY] = {"busy", REDIS_REMEDY_WAIT, "a script of somebody runs too long: SCRIPT KILL ends it"},
-    [REDIS_SLOT_MIGRATES] = {"slot_migrates", REDIS_REMEDY_WAIT,
-                             "the slot of our keys is on its way to another node: wait until it is there"},
+    [REDIS_SLOT_MIGRATES] =
+        {"slot_migrates", REDIS_REMEDY_WAIT,
+         "the slot of our keys is on its way to another node, some here and some there: wait until all are there"},
     [REDIS_NOT_DURABLE] = {"not_durable", REDIS_REMEDY_RECONNECT,
                            "IDENTIHOOK_REQUIRE_DURABLE is set, and Redis could lose events: the log says why"},
     [REDIS_UNSUITABLE] = {"unsuitable", REDIS_REMEDY_RECONNECT,

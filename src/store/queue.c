@@ -147,6 +147,8 @@ static int open_lane(uv_loop_t *loop, struct queue *queue)
         .probe = queue->keys.probe,
         .probes_idle = first,
         .key = queue->keys.events,
+        /* What waits for replicas or the disk waits for those of the server that this connection leads to. */
+        .never_asks = !first && options->durability != DURABILITY_MEMORY,
         .max_calls = options->max_calls,
         .max_bytes = options->max_bytes,
         .scripts = first ? script_table() : put_alone,

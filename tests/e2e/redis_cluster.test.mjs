@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 
-import { clusterSettings, makeCluster } from '../lib/redis_fleet.mjs';
+import { asking, beginMove, clusterSettings, makeCluster } from '../lib/redis_fleet.mjs';
 import { World, key } from '../lib/world.mjs';
-import { until } from '../lib/wait.mjs';
+import { pause, until } from '../lib/wait.mjs';
 
 const QUICK = { IDENTIHOOK_ENQUEUE_TIMEOUT: '2s', IDENTIHOOK_REDIS_CHECK_EVERY: '100ms' };
 
@@ -19,6 +19,46 @@ async function openWorld(t) {
 
 const offset = async (node) => Number(/master_repl_offset:(\d+)/.exec(await node.call('INFO', 'replication'))[1]);
 const seenIn = (node, event) => node.call('EXISTS', key(`seen:${event.id}`));
+
+/** Events sent without a pause, each until it is taken, and how they were answered: { stage: { status: count } }. */
+class Load {
+  answers = {};
+  taken = [];
+  #world;
+  #stage;
+  #ended = false;
+
+  constructor(world) {
+    this.#world = world;
+  }
+
+  /** Answers belong to this stage from now on; some have come. */
+  async goOn(stage) {
+    this.#stage = this.answers[stage] = {};
+    this.senders ??= Array.from({ length: 4 }, () => this.#send());
+    const count = () => Object.values(this.answers[stage]).reduce((sum, one) => sum + one, 0);
+    await until(() => count() >= 40, `answers, ${stage}`);
+  }
+
+  async stop() {
+    this.#ended = true;
+    await Promise.all(this.senders);
+  }
+
+  async #send() {
+    while (!this.#ended) {
+      const pair = this.#world.pair('verified');
+      while (!(await this.#isTaken(pair.event))) await pause(20);
+      this.taken.push(pair);
+    }
+  }
+
+  async #isTaken(event) {
+    const { status } = await this.#world.deliver(event);
+    this.#stage[status] = (this.#stage[status] ?? 0) + 1;
+    return status === 200;
+  }
+}
 
 describe('a Redis cluster', { concurrency: 2 }, () => {
   test('is entered by any node, also by its replica or a plain redis:// URL, and the first event is taken', async (t) => {
@@ -67,29 +107,19 @@ describe('a Redis cluster', { concurrency: 2 }, () => {
 
   test('in which our slot moves to another node is waited for and followed, and nothing is lost', async (t) => {
     const { world, cluster, url } = await openWorld(t);
-    const { slot, owner, others, nodeId } = cluster;
-    const [target] = others;
-    await world.start({ settings: { REDIS_URL: url(...others) } });
+    const [target] = cluster.others;
+    await world.start({ settings: { REDIS_URL: url(...cluster.others) } });
     await world.serves();
     const held = world.pair('verified');
     const release = world.stripe.hold(({ session }) => session === held.session.id);
     assert.equal((await world.deliver(held.event)).status, 200);
-    await target.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', await nodeId(owner));
-    await owner.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', await nodeId(target));
-    const move = async () => {
-      const keys = await owner.call('CLUSTER', 'GETKEYSINSLOT', slot, 1000);
-      if (keys.length === 0) return false;
-      await owner.call('MIGRATE', '127.0.0.1', target.settings.port, '', 0, 5000, 'KEYS', ...keys);
-      return true;
-    };
-    await move();
+    const move = await beginMove(cluster, target);
+    await move.all();
     const answer = await world.deliver(world.pair('verified').event);
-    assert.equal(answer.status, 503, 'the stream is there, a new mark would be here');
+    assert.equal(answer.status, 503, 'the stream is there, a new mark is nowhere');
     await until(async () => (await world.program.readiness()).redis?.trouble === 'slot_migrates', 'the trouble to be told');
-    while (await move());
-    for (const node of [target, owner, others[1]]) {
-      await node.call('CLUSTER', 'SETSLOT', slot, 'NODE', await nodeId(target));
-    }
+    await move.all();
+    await move.end();
     world.outcomes = target.follow(key('outcomes'));
     await world.recovery();
     release();
@@ -97,5 +127,84 @@ describe('a Redis cluster', { concurrency: 2 }, () => {
     assert.equal(await seenIn(target, event), 1);
     assert.equal((await world.outcome(held.event)).outcome, 'done');
     assert.equal(world.mailsTo(held.session).length, 1);
+    assert.equal(await world.program.metric('group_losses_total'), 0, 'the group has gone along, and is not lost');
+  });
+
+  test('in which our slot moves key by key under load has every event once, at the new node alone', async (t) => {
+    const { world, cluster, url } = await openWorld(t);
+    const [target, third] = cluster.others;
+    await world.start({ settings: { REDIS_URL: url(third) } });
+    const load = new Load(world);
+    await load.goOn('before');
+    const move = await beginMove(cluster, target);
+    await load.goOn('begun, and nothing moved');
+    for (const one of await move.keys()) {
+      if (one === key('events')) continue;
+      await move.move(one);
+      await pause(1); // so that it lasts
+    }
+    await load.goOn('all but the stream moved');
+    await move.move(key('events'));
+    await load.goOn('the stream moved, too');
+    await move.all();
+    await load.goOn('all moved');
+    await move.end();
+    await world.recovery();
+    await load.goOn('ended');
+    await load.stop();
+    t.diagnostic(JSON.stringify(load.answers));
+    world.outcomes = target.follow(key('outcomes'));
+    for (const { event } of load.taken) await world.outcome(event);
+    const inStream = (await target.entries(key('events'))).map(({ event }) => event);
+    const count = (list, event) => list.filter((one) => one === event.id).length;
+    for (const { session, event } of load.taken) {
+      assert.deepEqual([count(inStream, event), world.outcomesOf(event).length], [1, 1], event.id);
+      assert.deepEqual([world.mailsTo(session).length, world.updatesOf(event).length], [1, 1], event.id);
+    }
+    assert.equal(inStream.length, load.taken.length, 'what was not answered 200 is not there');
+    for (const node of [cluster.owner, third]) assert.equal(await node.call('CLUSTER', 'COUNTKEYSINSLOT', cluster.slot), 0);
+    const errors = world.program.logs.items.filter(({ level }) => level === 'error').map(({ message }) => message);
+    assert.deepEqual([...new Set(errors)], ['redis refuses to serve us']);
+  });
+
+  test('in which our slot moves answers from the new node, behind ASKING, for what has gone ahead', async (t) => {
+    const { world, cluster, url } = await openWorld(t);
+    const [target] = cluster.others;
+    const settings = { REDIS_URL: url(...cluster.others) };
+    const { event } = world.pair('verified');
+    await cluster.owner.call('XADD', key('dead'), '*', 'event', event.id, 'type', event.type, 'reason', 'a test');
+    await cluster.owner.call('XADD', key('events'), '*', 'event', event.id);
+    const { event: seen } = world.pair('verified');
+    await cluster.owner.call('SET', key(`seen:${seen.id}`), '1');
+    const move = await beginMove(cluster, target);
+    await move.all();
+
+    const list = await world.run(['dead', 'list', '--json'], settings);
+    assert.equal(list.code, 0, list.stderr);
+    assert.match(list.stdout, new RegExp(event.id));
+
+    await world.start({ settings, ready: false });
+    const isKnown = async () => (await world.deliver(seen)).json.duplicate;
+    await until(isKnown, 'an event to be known whose mark and stream are at the new node, both');
+    const groups = () => asking(target, 'XINFO', 'GROUPS', key('events'));
+    await until(async () => (await groups()).length === 1, 'the group to be made at the stream');
+    const clients = async (node) => (await node.call('CLIENT', 'LIST')).match(/name=identihook\S*/g) ?? [];
+    assert.deepEqual((await clients(cluster.owner)).filter((name) => name.endsWith('-asked')), []);
+    assert.deepEqual((await clients(target)).filter((name) => !name.endsWith('-asked')), []);
+    await move.end();
+    world.outcomes = target.follow(key('outcomes'));
+    await world.serves();
+  });
+
+  test('in which our slot moves confirms nothing by replicas of the node that the event has left', async (t) => {
+    const { world, cluster, url } = await openWorld(t);
+    const durable = { IDENTIHOOK_DURABILITY: 'replica' };
+    await world.start({ settings: { ...durable, REDIS_URL: url(cluster.owner) } });
+    const { event } = world.pair('verified');
+    await world.carry(event);
+    assert.equal((await world.deliver(event)).status, 200);
+    const move = await beginMove(cluster, cluster.others[0]); // has no replica
+    await move.move(...(await move.keys()).filter((one) => one !== key('probe'))); // what is written before a WAIT
+    assert.equal((await world.deliver(event)).status, 503);
   });
 });

@@ -109,6 +109,35 @@ export async function makeCluster(t, owner, key) {
   return { slot, owner, others: [first, second], replica, nodeId };
 }
 
+/** One command to a node that imports its slot. */
+export async function asking(node, ...words) {
+  const [, reply] = await Promise.all([node.call('ASKING'), node.call(...words)]); // in this order, on one connection
+  return reply;
+}
+
+/**
+ * Begins to move the slot of a cluster of makeCluster() to `target`, one of the others, as redis-cli does: then its keys
+ * move, those that are named or all that are there, until it ends.
+ */
+export async function beginMove({ slot, owner, others }, target) {
+  await target.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', await nodeId(owner));
+  await owner.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', await nodeId(target));
+  const keys = () => owner.call('CLUSTER', 'GETKEYSINSLOT', slot, 10_000);
+  const move = (...names) => owner.call('MIGRATE', '127.0.0.1', target.settings.port, '', 0, 5000, 'KEYS', ...names);
+  return {
+    keys,
+    move,
+    async all() {
+      for (let rest; (rest = await keys()).length > 0;) await move(...rest);
+    },
+    async end() {
+      for (const node of [target, owner, ...others.filter((other) => other !== target)]) {
+        await node.call('CLUSTER', 'SETSLOT', slot, 'NODE', await nodeId(target));
+      }
+    },
+  };
+}
+
 async function settled(node, count) {
   await until(async () => {
     const info = await node.call('CLUSTER', 'INFO');
