@@ -45,7 +45,7 @@ const run = (redis, name, keys, words) => redis.call('EVALSHA', digests.get(name
 // ---- one event's life
 
 const put = (redis, { id, session, body = payload }) =>
-  run(redis, 'put', [key(`seen:${id}`), key('events')], [
+  run(redis, 'put', [key('events'), key(`seen:${id}`)], [
     WINDOW_DAYS * 86_400_000, id, 'identity.verification_session.verified', session, '', 'true', 1793268500, '2026-10-28.endive',
     Date.now(), body,
   ]);
