@@ -48,23 +48,23 @@ const struct setting settings_table[] = {
      .help = "the name that Redis's certificate must have, when it is not the host in REDIS_URL"},
     {.name = "IDENTIHOOK_REDIS_CONNECTIONS", .read = setting_count, .offset = FIELD(redis_connections),
      .fallback = "8", .least = 1, .most = 64, .example = "4",
-     .help = "connections of each loop that events are stored through: each is filled with 32 KB before the next is "
-             "used, so more of them let Redis store more at once, above all when it waits for a disk"},
+     .help = "connections of each loop that events are stored through; each is filled with 32 KB before the next: more of "
+             "them let Redis store more at once, above all when it waits for a disk"},
     {.name = "IDENTIHOOK_REQUIRE_DURABLE", .read = setting_count, .offset = FIELD(require_durable), .fallback = "0",
      .most = 1, .example = "1",
      .help = "1 refuses a Redis that could lose what it confirmed: that evicts keys, has no append-only file, or never "
              "syncs it"},
     {.name = "IDENTIHOOK_DURABILITY", .read = setting_durability, .offset = FIELD(durability), .fallback = "memory",
      .example = "replica",
-     .help = "what is waited for before an event is answered 200: memory (Redis has it, as safe as its own settings "
-             "are), replica (WAIT: replicas have it, too) or aof (WAITAOF of Redis 7.2: it is on the disk)"},
+     .help = "what a 200 waits for: memory (Redis has it, as safe as its own settings are), replica (WAIT: replicas have "
+             "it, too) or aof (WAITAOF of Redis 7.2: it is on the disk)"},
     {.name = "IDENTIHOOK_DURABILITY_REPLICAS", .read = setting_count, .offset = FIELD(durability_replicas),
      .fallback = "1", .least = 1, .most = 100, .example = "1",
      .help = "how many replicas must have it, with IDENTIHOOK_DURABILITY=replica"},
     {.name = "IDENTIHOOK_REDIS_CHECK_EVERY", .read = setting_duration, .offset = FIELD(redis_check_every_ms),
      .fallback = "5s", .least = 100, .most = HOUR_MS, .example = "5s",
-     .help = "how often a connection to Redis on which nothing happens is checked, so that readiness tells the truth: "
-             "by a small write to {namespace}:probe, or by a PING"},
+     .help = "how often an idle connection to Redis is checked, so that readiness tells the truth: by a small write to "
+             "{namespace}:probe, or by a PING"},
     {.name = "IDENTIHOOK_NAMESPACE", .read = setting_namespace, .offset = FIELD(namespace), .fallback = "identihook",
      .example = "identihook",
      .help = "first part of every Redis key: {identihook}:events"},
@@ -190,8 +190,8 @@ const struct setting settings_table[] = {
      .help = "how long they wait until one of them probes; doubles with each probe that fails, up to sixteen times"},
     {.name = "IDENTIHOOK_RECONCILE_EVERY", .read = setting_duration, .offset = FIELD(reconcile_every_ms),
      .fallback = "1h", .most = 7 * DAY_MS, .example = "1h",
-     .help = "how often the fleet asks Stripe for events that were never received; 0 is never. Each time takes a read "
-             "or more of the 10,000 a month that Stripe allots to every account"},
+     .help = "how often the fleet asks Stripe for events that were never received; 0 is never. Each time takes some "
+             "of the 10,000 reads a month that Stripe allots to every account"},
     {.name = "IDENTIHOOK_RECONCILE_SINCE", .read = setting_duration, .offset = FIELD(reconcile_since_ms),
      .fallback = "24h", .most = 30 * DAY_MS, .example = "24h",
      .help = "how far back it asks when Redis does not know how far it came before: at the first start, and when Redis has "
@@ -220,7 +220,7 @@ const struct setting settings_table[] = {
     {.name = "IDENTIHOOK_VERIFIED_OUTPUTS", .read = setting_outputs, .offset = FIELD(verified_outputs),
      .example = "first_name,last_name",
      .help = "verified fields that are fetched and passed on: first_name, last_name, dob, address, id_number, "
-             "id_number_type, email, phone, sex; none by default. dob, id_number and sex need a restricted key"},
+             "id_number_type, email, phone, sex. dob, id_number and sex need a restricted key"},
     {.name = "SMTP_URL", .read = setting_smtp, .example = "smtp://mail.example.com:587",
      .help = "smtp://host:587 (STARTTLS when offered, and always before a login to another machine; ?starttls=required "
              "insists and verifies, ?starttls=off never; ?login=cleartext lets a login pass without TLS), or smtps://host"},
@@ -292,9 +292,9 @@ const struct setting settings_table[] = {
      .help = "authorities (PEM file) to trust for the onboarding service instead of the usual ones"},
     {.name = "IDENTIHOOK_ONBOARDING_ALLOW_PRIVATE", .read = setting_private_addresses,
      .offset = FIELD(onboarding_private), .fallback = "named", .example = "yes",
-     .help = "whether updates may go to private addresses: named is where the URL itself says so (an IP address, "
-             "localhost, a name without a dot or below .internal, .local and the like), yes is always, no is never. "
-             "Link-local addresses, where clouds keep credentials, only when the URL has the address itself"},
+     .help = "whether updates may go to private addresses: yes, no, or named, where the URL itself names one (an IP "
+             "address, localhost, a name without a dot or below .internal, .local and the like). To link-local "
+             "addresses, where clouds keep credentials, only when the URL has the address itself"},
     {.name = "IDENTIHOOK_ONBOARDING_TIMEOUT", .read = setting_duration, .offset = FIELD(onboarding_timeout_ms),
      .fallback = "10s", .least = 100, .most = HOUR_MS, .example = "10s",
      .help = "how long one update may take"},
@@ -342,7 +342,7 @@ const struct setting settings_table[] = {
      .help = "verification flow (vf_…) of the Dashboard, in the place of a type"},
     {.name = "IDENTIHOOK_SESSION_DOCUMENT_OPTIONS", .read = setting_document_options,
      .offset = FIELD(sessions.document_options), .example = "require_live_capture,require_matching_selfie",
-     .help = "of require_live_capture, require_matching_selfie, require_id_number those that are wanted; none by default"},
+     .help = "of require_live_capture, require_matching_selfie, require_id_number those that are wanted"},
     {.name = "IDENTIHOOK_SESSION_DOCUMENT_TYPES", .read = setting_document_types,
      .offset = FIELD(sessions.document_types), .example = "passport,id_card",
      .help = "of driving_license, id_card, passport those that are accepted; all by default"},

@@ -1,4 +1,7 @@
-// Every system of Stripe's guide "Verify your users' identity documents", as its clients and its server meet identihook.
+// Every system of Stripe's guide "Verify your users' identity documents", as its clients and its server meet identihook: the web by
+// modal and by redirect, iOS, Android, React Native, migrations from the web to each of them, one-off and static links of the
+// Dashboard, verification flows, events with and without code, `stripe listen`. More of the same: our own page in pages.test.mjs,
+// events with code in webhook.test.mjs and outcomes.test.mjs, the endpoint with curl, a form or JSON in sessions.test.mjs.
 
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
