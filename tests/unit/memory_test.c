@@ -11,6 +11,7 @@
 #include "core/session_request.h"
 #include "core/standard_webhook.h"
 #include "core/token.h"
+#include "net/redis_words.h"
 #include "stripe/api.h"
 #include "stripe/sample.h"
 #include "stripe/session.h"
@@ -171,6 +172,26 @@ static int read_redis_url(void)
     return status;
 }
 
+static int add_words(void)
+{
+    struct text texts[] = {TEXT("GET"), TEXT("a key that is longer than what a buffer begins with, which is little")};
+    struct redis_words words = {0};
+    int status = redis_words_add(&words, 1, texts);
+    struct redis_words before = words;
+    if (status == 0) {
+        status = redis_words_add(&words, 2, texts);
+        bool all_or_none = words.count == (status == 0 ? 3 : 1);
+        redis_words_rewind(&words, &before);
+        bool goes_on = redis_words_add(&words, 1, texts) == 0 && words.count == 2 &&
+                       text_equal(buffer_text(&words.bytes), TEXT("$3\r\nGET\r\n$3\r\nGET\r\n"));
+        if (!all_or_none || !goes_on) {
+            abort();
+        }
+    }
+    redis_words_free(&words);
+    return status;
+}
+
 static int read_templates(void)
 {
     static const struct mail_template_file files[] = {
@@ -258,14 +279,23 @@ static const struct {
     int (*run)(void);
     bool may_do_without;
 } subjects[] = {
-    {"signature keys", make_keys, false},   {"a sample", make_sample, false},
-    {"a session", read_session, true},      {"an API URL", make_url, false},
-    {"a Redis URL", read_redis_url, false}, {"a mail", write_mail, false},
-    {"templates", read_templates, false},   {"a faulty template", refuse_template, false},
-    {"an update", write_update, true},      {"a signature", sign_update, false},
-    {"settings", read_settings, false},     {"a JSON request", read_json_request, true},
-    {"a form", read_form_request, true},    {"a ticket form", make_ticket_form, false},
-    {"a ticket", read_ticket, true},        {"token keys", make_token_keys, false},
+    {"signature keys", make_keys, false},
+    {"a sample", make_sample, false},
+    {"a session", read_session, true},
+    {"an API URL", make_url, false},
+    {"a Redis URL", read_redis_url, false},
+    {"a mail", write_mail, false},
+    {"templates", read_templates, false},
+    {"a faulty template", refuse_template, false},
+    {"an update", write_update, true},
+    {"a signature", sign_update, false},
+    {"settings", read_settings, false},
+    {"a JSON request", read_json_request, true},
+    {"a form", read_form_request, true},
+    {"a ticket form", make_ticket_form, false},
+    {"a ticket", read_ticket, true},
+    {"token keys", make_token_keys, false},
+    {"words", add_words, false},
 };
 
 START_TEST(each_allocation_may_fail)
