@@ -138,7 +138,9 @@ export class Database {
     await this.#hearAll();
     this.rows = await this.base.rows('SELECT * FROM identity_verifications');
     this.ledger = await this.base.rows('SELECT event, effect, session, at FROM identihook_effects');
-    this.changes = await this.base.rows('SELECT number::int, at, session, status, event, created, checked FROM storm_changes ORDER BY storm_changes.number');
+    this.changes = await this.base.rows(
+      `SELECT number::int, at, session, status, event, created, checked FROM storm_changes ORDER BY storm_changes.number`,
+    );
   }
 
   async close() {

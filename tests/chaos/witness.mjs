@@ -158,8 +158,9 @@ export class Witness {
     }
     happened.sort((one, other) => one.at - other.at);
     const { session } = event;
+    const ends = event.ends.map(([outcome, effects]) => `${outcome} with effects "${effects}"`).join(', or ');
     return [
-      `${id}: ${event.type} of ${session.id} (${session.kind}), to end as ${event.ends.map(([outcome, effects]) => `${outcome} with effects "${effects}"`).join(', or ')}`,
+      `${id}: ${event.type} of ${session.id} (${session.kind}), to end as ${ends}`,
       ...happened.map(({ at, text }) => `  ${((at - began) / 1000).toFixed(3).padStart(8)} s  ${text}`),
     ];
   }
