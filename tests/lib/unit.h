@@ -1,6 +1,7 @@
 #pragma once
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,16 @@
 #include "base/buffer.h"
 #include "base/environment.h"
 #include "base/text.h"
+
+/* Of the tests only the one that UNIT_TEST names, where it is set. */
+static inline bool unit_is_wanted(const char *test)
+{
+    const char *only = getenv("UNIT_TEST");
+    return !only || strcmp(only, test) == 0;
+}
+
+#undef tcase_add_test
+#define tcase_add_test(tests, test) (unit_is_wanted(#test) ? tcase_add_loop_test(tests, test, 0, 1) : (void)0)
 
 /* What every unit test needs: a case full of tests, run in processes of their own; main() returns unit_run(). */
 static inline int unit_run(const char *name, void (*fill)(TCase *))
