@@ -1,5 +1,5 @@
-// PostgreSQL in the storm: a server with the tables as `identihook migrate` makes them, and beside them a trigger that keeps every
-// change of a row, in the change's own transaction; somebody who listens, as an application would; and what befalls a server.
+// PostgreSQL in the storm: a server with the tables as `identihook migrate` makes them, and beside them triggers that keep every
+// change of a row, and every try, in its own transaction; somebody who listens, as an application would; and what befalls a server.
 
 import assert from 'node:assert/strict';
 
@@ -26,6 +26,15 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER storm_note AFTER INSERT OR UPDATE ON identity_verifications FOR EACH ROW EXECUTE FUNCTION storm_note();
+
+-- Before the ledger is asked: also when it has the event already.
+CREATE TABLE storm_tries (event text);
+CREATE FUNCTION storm_try() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO public.storm_tries VALUES (NEW.event);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER storm_try BEFORE INSERT ON identihook_effects FOR EACH ROW EXECUTE FUNCTION storm_try();
 `;
 
 export class Database {
@@ -137,6 +146,7 @@ export class Database {
     );
     await this.#hearAll();
     this.rows = await this.base.rows('SELECT * FROM identity_verifications');
+    [this.tries] = await this.base.rows('SELECT count(*)::int AS all, count(DISTINCT event)::int AS events FROM storm_tries');
     this.ledger = await this.base.rows('SELECT event, effect, session, at FROM identihook_effects');
     this.changes = await this.base.rows(
       `SELECT number::int, at, session, status, event, created, checked FROM storm_changes ORDER BY storm_changes.number`,

@@ -137,7 +137,8 @@ export const mayHave = (event, effect) => event.ends.some(([, effects]) => effec
 
 // ---- faults
 
-/** What may happen to a process, to Redis, to PostgreSQL, and to the services around; `for`: how long, in ms. */
+/** What may happen to a process, to Redis, to PostgreSQL, and to the services around; `for`: how long, in ms;
+ * `least`: how often it must happen to be sure to hit something, 1 unless it says so. */
 const FAULTS = {
   kill: { weight: 10, on: 'process' },
   stop: { weight: 4, on: 'process' },
@@ -153,7 +154,7 @@ const FAULTS = {
   'postgres frozen': { weight: 3, on: 'postgres', for: [300, 5000] },
   'postgres clients killed': { weight: 3, on: 'postgres' },
   'postgres locked': { weight: 3, on: 'postgres', for: [500, 4000] }, // the table, by somebody else
-  'postgres answers lost': { weight: 4, on: 'postgres', for: [500, 4000] }, // what is sent arrives, and nothing comes back
+  'postgres answers lost': { weight: 5, least: 3, on: 'postgres', for: [500, 2500] }, // what is sent is done, and nobody hears of it
   'postgres cut and drop': { weight: 3, on: 'worker', for: [1000, 6000] }, // the network between the two, as above
   'postgres cut and resume': { weight: 3, on: 'worker', for: [1000, 6000] },
   'stripe 429': { weight: 2, on: 'stripe', for: [500, 3000] },
@@ -172,9 +173,10 @@ const FAULTS = {
 
 const faultWeights = Object.fromEntries(Object.entries(FAULTS).map(([name, { weight }]) => [name, weight]));
 
-/** Every kind once, if there are enough of them, and then as often as its weight says; in any order. */
+/** Every kind once, or as often as it must be at least, if there are enough of them, and then by their weights; in any order. */
 function planFaults(dice, { faults, duration, roles }) {
-  const kinds = dice.shuffled(Object.keys(FAULTS)).slice(0, faults);
+  const surely = Object.keys(FAULTS).flatMap((name) => Array(FAULTS[name].least ?? 1).fill(name));
+  const kinds = dice.shuffled(surely).slice(0, faults);
   while (kinds.length < faults) kinds.push(dice.weighted(faultWeights));
   const slots = roles.map((_, number) => number);
   const hit = { process: slots, worker: slots.filter((number) => roles[number] !== 'ingest') };

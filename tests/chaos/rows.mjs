@@ -9,6 +9,7 @@ const TELLING_MS = 2000; // so long before the end of a connection a change may 
 const CHANGES = 'rows made or changed in PostgreSQL';
 const HEARD = 'notifications of them that were heard';
 const UNHEARD = 'changes while nobody could listen, PostgreSQL being down or just back';
+const AGAIN = 'rows that were to be written once more, and were not';
 const UNANSWERED = 'rows whose writer heard no answer, and tried again';
 const ERASED_LATE = 'ledger rows of a redacted session, by a statement that was under way';
 
@@ -31,6 +32,7 @@ export function judgeRows(storm, ends, { blame, counts, excuse }) {
   counts[CHANGES] = database.changes.length;
   counts[HEARD] = database.heard.length;
   counts[UNHEARD] = 0;
+  counts[AGAIN] = database.tries.all - database.tries.events;
   counts[ERASED_LATE] = 0;
   const unconfirmed = ({ line }) => line.reason === 'postgres_unconfirmed' && line.message === 'effect failed';
   counts[UNANSWERED] = [...witness.lines.values()].flat().filter(unconfirmed).length;

@@ -237,9 +237,11 @@ export class Storm {
   async #failPostgres(fault) {
     if (fault.name !== 'postgres answers lost') return this.database.suffer(fault);
     const wires = this.slots.map((slot) => slot.postgresWire);
-    for (const wire of wires) wire.mute();
-    await pause(fault.ms);
-    for (const wire of wires) wire.drop();
+    for (const end = Date.now() + fault.ms; Date.now() < end; ) {
+      for (const wire of wires) wire.mute();
+      await pause(300);
+      for (const wire of wires) wire.drop();
+    }
   }
 
   /** One request in two fails while it lasts. */

@@ -3,6 +3,8 @@
 
 import net from 'node:net';
 
+const LOGIN_MS = 100;
+
 export class Wire {
   #pairs = new Set();
   #waiting = []; // connections that came while it was cut
@@ -42,8 +44,14 @@ export class Wire {
       [far, near],
     ]) {
       from.on('close', end);
-      if (from === near || !this.#mute) from.pipe(to);
+      from.pipe(to);
     }
+    if (this.#mute) setTimeout(() => this.#silence(pair), LOGIN_MS);
+  }
+
+  #silence({ near, far }) {
+    far.unpipe(near);
+    far.pause();
   }
 
   cut() {
@@ -56,13 +64,10 @@ export class Wire {
     }
   }
 
-  /** What is sent goes on to the server, and no answer comes back. */
+  /** What is sent goes on to the server, and no answer comes back; whoever connects meanwhile gets time to log in and to begin. */
   mute() {
     this.#mute = true;
-    for (const { near, far } of this.#pairs) {
-      far.unpipe(near);
-      far.pause();
-    }
+    for (const pair of this.#pairs) this.#silence(pair);
   }
 
   resume() {

@@ -14,7 +14,7 @@ const ROLES = ['ingest', 'worker', 'worker', 'all'];
 
 describe('in a storm of faults', () => {
   test(`every event reaches its right outcome, each effect once (CHAOS_SEED=${SEED})`, async () => {
-    const plan = planOf({ seed: SEED, events: 1200, duration: 15_000, faults: 32, roles: ROLES, senders: 6 });
+    const plan = planOf({ seed: SEED, events: 1200, duration: 15_000, faults: 34, roles: ROLES, senders: 6 });
     const storm = await Storm.run(plan, { roles: ROLES, binaries: [binary()], quiet: QUIET_MS });
     const verdict = judge(storm);
     if (verdict.faults.length > 0) throw new Error(reportOf(storm, verdict));
