@@ -85,9 +85,11 @@ static int make_watch(struct postgres_connection *connection, int fd)
     return 0;
 }
 
-/* It is given up when the timer looks: this is not the place to report. */
+/* It is given up when the timer looks: this is not the place to report. Until then nothing is read of it: libpq, which
+ * could not even send, would have nothing to wait for, and an answer that is none be taken for one. */
 static void doom(struct postgres_connection *connection, const char *why)
 {
+    stop_watching(connection);
     (void)snprintf(connection->doom, sizeof(connection->doom), "%s", why);
     connection->deadline_ms = 0;
     postgres_wind(connection->pool);

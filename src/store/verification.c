@@ -78,7 +78,11 @@ static void on_result(struct postgres_call *postgres_call, const struct postgres
     struct verification_result result = {
         .outcome = VERIFICATION_DEFERRED, .error = error, .retry_after_ms = answer->retry_after_ms};
     (void)snprintf(error, sizeof(error), "%s", answer->error);
-    if (answer->outcome == POSTGRES_DONE) {
+    if (answer->outcome == POSTGRES_DONE && !postgres_value(answer, 0, 0)) {
+        /* Each of our statements says what it did. */
+        (void)snprintf(error, sizeof(error), "the server has not said what became of the row");
+        result.reason = "postgres_unconfirmed";
+    } else if (answer->outcome == POSTGRES_DONE) {
         result.ledger_rows = number_of(answer, 0);
         result.rows = number_of(answer, 1);
         result.outcome = result.rows > 0 ? VERIFICATION_WRITTEN : VERIFICATION_KEPT;

@@ -240,7 +240,7 @@ export class Storm {
     for (const end = Date.now() + fault.ms; Date.now() < end; ) {
       for (const wire of wires) wire.mute();
       await pause(300);
-      for (const wire of wires) wire.drop();
+      for (const wire of wires) wire.unmute();
     }
   }
 

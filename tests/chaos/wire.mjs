@@ -1,5 +1,6 @@
 // The network between one process and a server: a TCP proxy that can be cut, so that neither side is told. What is cut can be
-// resumed, and then everything that was under way arrives, late; or dropped, and then the connections are gone.
+// resumed, and then everything that was under way arrives, late; or dropped, and then the connections are gone. Or only the answers
+// are lost. Both may happen at once: no byte ever passes twice, or out of its order.
 
 import net from 'node:net';
 
@@ -49,19 +50,47 @@ export class Wire {
     if (this.#mute) setTimeout(() => this.#silence(pair), LOGIN_MS);
   }
 
-  #silence({ near, far }) {
-    far.unpipe(near);
-    far.pause();
+  #silence(pair) {
+    pair.silent = true;
+    pair.far.unpipe(pair.near);
+    pair.far.pause();
+  }
+
+  #destroyPairs() {
+    for (const { near, far } of [...this.#pairs]) {
+      near.destroy();
+      far.destroy();
+    }
   }
 
   cut() {
     this.#cut = true;
-    for (const { near, far } of this.#pairs) {
+    for (const pair of this.#pairs) {
+      const { near, far } = pair;
+      pair.isCut = true;
       near.unpipe(far);
       far.unpipe(near);
       near.pause();
       far.pause();
     }
+  }
+
+  resume() {
+    this.#cut = false;
+    for (const pair of this.#pairs) {
+      const { near, far, silent } = pair;
+      if (!pair.isCut) continue; // it is younger than the cut, and flows
+      pair.isCut = false;
+      near.pipe(far);
+      if (!silent) far.pipe(near);
+    }
+    for (const near of this.#waiting.splice(0)) if (!near.destroyed) this.#take(near);
+  }
+
+  drop() {
+    this.#destroyPairs();
+    for (const near of this.#waiting.splice(0)) near.destroy();
+    this.#cut = false;
   }
 
   /** What is sent goes on to the server, and no answer comes back; whoever connects meanwhile gets time to log in and to begin. */
@@ -70,23 +99,10 @@ export class Wire {
     for (const pair of this.#pairs) this.#silence(pair);
   }
 
-  resume() {
-    this.#cut = false;
-    for (const { near, far } of this.#pairs) {
-      near.pipe(far);
-      far.pipe(near);
-    }
-    for (const near of this.#waiting.splice(0)) if (!near.destroyed) this.#take(near);
-  }
-
-  drop() {
-    for (const { near, far } of [...this.#pairs]) {
-      near.destroy();
-      far.destroy();
-    }
-    for (const near of this.#waiting.splice(0)) near.destroy();
-    this.#cut = false;
+  /** And then the connections are gone. */
+  unmute() {
     this.#mute = false;
+    this.#destroyPairs();
   }
 
   async close() {

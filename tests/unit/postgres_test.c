@@ -365,6 +365,44 @@ START_TEST(a_connection_that_the_server_ends_is_replaced)
 }
 END_TEST
 
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    (void)uv_poll_stop(poll);
+    ask(poll->data, &add, (const char *[]){"1"}, 1);
+}
+
+/* The loop hears of its end in the same turn, but behind what starts the call. */
+START_TEST(a_call_on_a_connection_that_is_just_found_broken_is_not_taken_for_done)
+{
+    struct asking asking;
+    uv_poll_t poll = {.data = &asking};
+    int ends[2];
+    open_real(1);
+    get(&asking, &add, (const char *[]){"1"}, 1); /* prepared: now it is sent right away */
+    get(&asking, &own_id, NULL, 0);
+    pid_t backend = (pid_t)strtol(asking.value, NULL, 10);
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(uv_poll_init(&loop, &poll, ends[0]), 0);
+    ck_assert_int_eq(uv_poll_start(&poll, UV_READABLE, on_readable), 0);
+    (void)uv_run(&loop, UV_RUN_NOWAIT); /* both are polled now */
+    ck_assert_int_eq(write(ends[1], "x", 1), 1);
+    ck_assert_int_eq(kill(backend, SIGKILL), 0);
+    while (kill(backend, 0) == 0) {
+        (void)usleep(1000); /* another process's child cannot be awaited in another way */
+    }
+    asking.answers = 0;
+    TURN_UNTIL(asking.answers);
+    ck_assert_int_eq(asking.outcome, POSTGRES_UNKNOWN);
+    uv_close((uv_handle_t *)&poll, NULL);
+    close_pool();
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    wait_for_server(); /* which starts itself again */
+}
+END_TEST
+
 START_TEST(without_a_server_a_call_is_told_at_once)
 {
     struct postgres_options options = {.connections = 1};
@@ -460,6 +498,7 @@ static void fill(TCase *tests)
     tcase_add_test(tests, a_server_that_has_lost_the_prepared_statements_is_left);
     tcase_add_test(tests, a_server_that_falls_silent_leaves_the_outcome_unknown);
     tcase_add_test(tests, a_connection_that_the_server_ends_is_replaced);
+    tcase_add_test(tests, a_call_on_a_connection_that_is_just_found_broken_is_not_taken_for_done);
     tcase_add_test(tests, without_a_server_a_call_is_told_at_once);
     tcase_add_test(tests, a_silent_server_is_given_up_in_time_and_not_asked_again_at_once);
     tcase_add_test(tests, a_server_of_another_kind_is_told_and_the_password_is_not);
