@@ -89,9 +89,11 @@ const meet = (node, other) =>
  * rest, and `replica` follows the owner: { slot, owner, others, replica }.
  */
 export async function makeCluster(t, owner, key) {
-  const start = async () => RedisServer.start(await clusterSettings());
-  const [first, second, replica] = await Promise.all([start(), start(), start()]);
-  t.after(() => Promise.all([first, second, replica].map((node) => node.close())));
+  const starts = [0, 1, 2].map(async () => RedisServer.start(await clusterSettings()));
+  t.after(async () => {
+    for (const { value: node } of await Promise.allSettled(starts)) await node?.close(); // also when one did not start
+  });
+  const [first, second, replica] = await Promise.all(starts);
   const slot = await owner.call('CLUSTER', 'KEYSLOT', key);
   const [from, to] = [Math.max(0, slot - 2000), Math.min(SLOTS - 1, slot + 2000)];
   await owner.call('CLUSTER', 'ADDSLOTSRANGE', from, to);
@@ -102,7 +104,9 @@ export async function makeCluster(t, owner, key) {
   for (const node of nodes.slice(1)) await meet(owner, node);
   for (const node of nodes) await settled(node, nodes.length);
   await replica.call('CLUSTER', 'REPLICATE', await nodeId(owner));
-  await until(async () => /master_link_status:up/.test(await replica.call('INFO', 'replication')), 'the replica to follow');
+  // It gets the stream of writes only after its first sign of life, for which it may take a second.
+  const follows = async () => /state=online,offset=[1-9]/.test(await owner.call('INFO', 'replication'));
+  await until(follows, 'the replica to follow');
   for (const node of nodes) {
     await until(async () => /slave/.test(await node.call('CLUSTER', 'NODES')), 'all to know of the replica');
   }
