@@ -104,9 +104,11 @@ export async function makeCluster(t, owner, key) {
   for (const node of nodes.slice(1)) await meet(owner, node);
   for (const node of nodes) await settled(node, nodes.length);
   await replica.call('CLUSTER', 'REPLICATE', await nodeId(owner));
-  // It gets the stream of writes only after its first sign of life, for which it may take a second.
-  const follows = async () => /state=online,offset=[1-9]/.test(await owner.call('INFO', 'replication'));
-  await until(follows, 'the replica to follow');
+  // A link that is up does not yet carry writes: that begins with the replica's first sign of life, up to a second later.
+  await until(async () => /master_link_status:up/.test(await replica.call('INFO', 'replication')), 'the replica to follow');
+  await owner.call('SET', `${key}:written`, '1');
+  await owner.call('DEL', `${key}:written`);
+  await until(async () => (await owner.call('WAIT', 1, 1000)) === 1, 'the replica to confirm what is written');
   for (const node of nodes) {
     await until(async () => /slave/.test(await node.call('CLUSTER', 'NODES')), 'all to know of the replica');
   }
