@@ -44,8 +44,8 @@ struct reconciler {
     bool calling; /* Redis is to answer `call`, */
     bool keeping; /* or `keep_call` */
     bool run_closing;
-    bool goes_on;     /* with the next account, once this run is put away */
-    bool undelivered; /* only what Stripe could not deliver */
+    bool goes_on;       /* with the next account, once this run is put away */
+    bool undelivered;   /* only what Stripe could not deliver */
     unsigned failures;  /* runs in a row */
     struct holds holds; /* while it is being closed: its parts, and what Redis is to answer */
 };

@@ -23,9 +23,9 @@ struct worker {
     struct fetcher *onboarding; /* NULL without IDENTIHOOK_ONBOARDING_URL */
     struct breaker onboarding_breaker;
     struct mail_outlet *mail;
-    struct postgres *postgres; /* NULL without DATABASE_URL */
+    struct postgres *postgres;       /* NULL without DATABASE_URL */
     struct database_watch *database; /* in the first loop alone, beside the pool */
-    struct trimmer *trimmer; /* in the first loop alone */
+    struct trimmer *trimmer;         /* in the first loop alone */
     struct pause_watch *pauses;
     struct effect_tools tools;
     char consumer[128];
